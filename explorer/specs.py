@@ -1,0 +1,73 @@
+"""Names for everything a result depends on: frozen dataclasses whose digest is the cache key."""
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+FORMAT = 1
+"""Raised when what is stored under a key changes its meaning: old entries are then never read again."""
+
+Progress = Callable[[int, int, str], None]
+"""Called as on_progress(done, total, what); raising from it stops the work where it stands."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message says what was found and what is taken."""
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """The progress callback of those who do not watch."""
+
+
+def digest(*parts: object) -> str:
+    """20 hexadecimal digits that name the JSON-able parts, the same on every machine and in every run."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Spec:
+    """Base of the frozen dataclasses below."""
+
+    def as_dict(self) -> dict:
+        """The fields, nested specs as dictionaries."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    def key(self) -> str:
+        """The cache key: kind of spec, format version and every field."""
+        return digest(type(self).__name__, FORMAT, self.as_dict())
+
+
+@dataclass(frozen=True)
+class ActivationSpec(Spec):
+    """Word-level activations of one checkpoint on one split of a corpus."""
+
+    checkpoint: str  # digest of config, weights and tokenizer files
+    words: str  # digest of the split's sentences: labels play no part, so properties share activations
+    pooling: str = "last"  # which sub-word stands for its word: 'last', 'first' or their 'mean'
+    dtype: str = "float16"  # on disk
+    compute: str = "float32"  # 'float32' on a CPU; 'bfloat16' or 'float16' under autocast on a GPU
+
+
+@dataclass(frozen=True)
+class ProbeSpec(Spec):
+    """Settings of a linear probe; see probes.fit_probe for the objective they belong to."""
+
+    l2: float = 1e-3  # the published set-ups use 1e-5 or 1e-3 of each; 1e-3 is safe on small corpora
+    l1: float = 0.0
+    l2_grid: tuple[float, ...] = ()  # when not empty: the strength with the best dev accuracy is taken
+    standardise: bool = True  # without it weights of small-variance neurons look unimportant
+    tolerance: float = 1e-4  # largest absolute entry of the gradient at the end
+    max_iter: int = 200
+
+
+@dataclass(frozen=True)
+class LayerSpec(Spec):
+    """Probes on one layer of one checkpoint: its ranking and its accuracies at every k asked for so far."""
+
+    train: ActivationSpec
+    dev: ActivationSpec
+    test: ActivationSpec
+    labels: str  # digest of the three splits' labels and the property's name
+    layer: int
+    probe: ProbeSpec = ProbeSpec()
