@@ -1,0 +1,239 @@
+"""Jobs: work in a process of its own, through submitit, whose state and progress are files.
+
+`root/jobs/<id>/` holds request.json, process.json (who works on it), state.json (written by the job alone),
+`cancel` once somebody asks for that, and submitit's logs. Whoever can read the folder can watch, from any process and after any restart.
+"""
+import dataclasses
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+
+from explorer.specs import InputError, Progress
+from explorer.store import Store
+from explorer.study import StudyRequest, run_study
+
+ACTIVE = ("queued", "running")
+WRITE_EVERY = 0.2  # seconds between two writes of the progress file
+LOG_LINES = 20
+
+
+class Cancelled(Exception):
+    """Raised inside a job, from its progress callback, when somebody asked it to stop."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of a job from its files."""
+
+    id: str
+    kind: str
+    state: str  # 'queued', 'running', 'done', 'failed' or 'cancelled'
+    request: dict
+    created: float  # seconds since the epoch
+    done: int = 0
+    total: int = 0
+    what: str = ""
+    started: float | None = None
+    updated: float | None = None
+    message: str = ""  # why it failed
+    result: str = ""  # key of the finished study
+    log_tail: str = ""
+
+    @property
+    def active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at the rate so far; None while there is nothing to go by."""
+        if self.state != "running" or not self.done or self.started is None or self.updated is None:
+            return None
+        return (self.updated - self.started) * (self.total - self.done) / self.done
+
+
+def _run_study(request: dict, store: Store, on_progress: Progress) -> str:
+    return run_study(StudyRequest.from_dict(request), store, on_progress).key
+
+
+KINDS: dict[str, Callable[[dict, Store, Progress], str]] = {"study": _run_study}
+
+
+def submit(store: Store, request: StudyRequest, kind: str = "study") -> str:
+    """Start a job and return its id; a job that already waits or runs with the same request is returned instead."""
+    wanted = json.loads(json.dumps(dataclasses.asdict(request)))
+    with store.lock("jobs"):
+        for job in jobs(store):
+            if job.active and job.kind == kind and job.request == wanted:
+                return job.id
+        job_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        folder = _folder(store, job_id)
+        folder.mkdir(parents=True)
+        _write(folder / "request.json", {"kind": kind, "request": wanted, "created": time.time()})
+        # Started from a process in a session of its own: Ctrl-C in the page's terminal must not reach the job.
+        launcher = subprocess.Popen(
+            [sys.executable, "-m", "explorer.jobs", str(store.root.resolve()), job_id],
+            cwd=Path(__file__).resolve().parents[1], start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=(folder / "launcher.log").open("w"),
+        )
+        _write(folder / "process.json", _process(launcher.pid))
+    return job_id
+
+
+def jobs(store: Store) -> list[Job]:
+    """Every job, newest first."""
+    folders = sorted((store.root / "jobs").glob("*/request.json"), reverse=True)
+    return [status(store, path.parent.name) for path in folders]
+
+
+def status(store: Store, job_id: str) -> Job:
+    """The job as its files and its process tell; raises InputError when there is no such job."""
+    folder = _folder(store, job_id)
+    if not (folder / "request.json").is_file():
+        raise InputError(f"job {job_id!r}: there is none of that name in {store.root / 'jobs'}")
+    request = json.loads((folder / "request.json").read_text())
+    state_file = folder / "state.json"
+    state = json.loads(state_file.read_text()) if state_file.is_file() else {"state": "queued"}
+    if state["state"] in ACTIVE and not _alive(folder):
+        state |= {
+            "state": "failed",
+            "message": "The job's process ended without a word: it was killed, or memory ran out. "
+                       "What it finished is kept; run it again to go on from there.",
+        }
+    return Job(id=job_id, kind=request["kind"], request=request["request"], created=request["created"],
+               log_tail=_log_tail(folder), **state)
+
+
+def cancel(store: Store, job_id: str) -> None:
+    """Ask a job to stop; it does at its next step of progress, and what it has finished stays in the cache."""
+    (_folder(store, job_id) / "cancel").touch()
+
+
+def _folder(store: Store, job_id: str) -> Path:
+    if not job_id or not all(c.isalnum() or c == "-" for c in job_id):  # it may come from a link
+        raise InputError(f"job {job_id!r}: an id has letters, digits and '-' alone")
+    return store.root / "jobs" / job_id
+
+
+def _log_tail(folder: Path) -> str:
+    lines: list[str] = []
+    for path in [folder / "launcher.log", *sorted(folder.glob("*_log.err"))]:
+        if path.is_file():
+            lines += path.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-LOG_LINES:])
+
+
+def _write(path: Path, content: dict) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content))
+    temporary.replace(path)
+
+
+def _process(pid: int) -> dict:
+    """What tells a process from a later one with the same number."""
+    return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
+
+
+def _alive(folder: Path) -> bool:
+    """Whether the job's process still runs; one on another host (a SLURM node) is taken at its word."""
+    path = folder / "process.json"
+    if not path.is_file():  # its launcher is being started this moment, under the lock
+        return True
+    process = json.loads(path.read_text())
+    if process["host"] != socket.gethostname():
+        return True
+    try:
+        found = psutil.Process(process["pid"])
+        return found.create_time() == process["started"] and found.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def launch(root: Path, job_id: str) -> None:
+    """Hand the job to submitit: a local process, or SLURM where there is one."""
+    import submitit
+
+    folder = root / "jobs" / job_id
+    executor = submitit.AutoExecutor(folder=folder)
+    gpus = _visible_gpus()
+    executor.update_parameters(name="explorer", timeout_min=7 * 24 * 60, gpus_per_node=gpus)
+    job = executor.submit(perform, root, job_id)
+    if executor.cluster == "local":
+        _write(folder / "process.json", _process(int(job.job_id)))
+
+
+def _visible_gpus() -> int:
+    """submitit hides every GPU that is not asked for."""
+    try:
+        listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return 0
+    return min(1, len(listed.stdout.splitlines()))
+
+
+def perform(root: Path, job_id: str) -> None:
+    """The job itself, in its own process: waits for its turn, works, and writes down how it ended."""
+    store, folder = Store(root), root / "jobs" / job_id
+    request = json.loads((folder / "request.json").read_text())
+    report = _Report(folder)
+    try:
+        with store.lock("slot", while_waiting=report.check_cancelled):
+            report.start()
+            result = KINDS[request["kind"]](request["request"], store, report)
+        report.end("done", result=result)
+    except Cancelled:
+        report.end("cancelled")
+    except InputError as error:
+        report.end("failed", message=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        report.end("failed", message=f"{type(error).__name__}: {error}")
+        raise
+
+
+class _Report:
+    """The progress callback of a job: writes state.json, and stops the job when it is asked to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state: dict = {"state": "queued"}
+        self.written = 0.0
+        _write(folder / "process.json", _process(os.getpid()))
+
+    def __call__(self, done: int, total: int, what: str) -> None:
+        self.check_cancelled()
+        self.state |= {"done": done, "total": total, "what": what, "updated": time.time()}
+        if time.monotonic() - self.written > WRITE_EVERY:
+            self._write()
+
+    def check_cancelled(self) -> None:
+        if (self.folder / "cancel").exists():
+            raise Cancelled
+
+    def start(self) -> None:
+        self.state |= {"state": "running", "started": time.time()}
+        self._write()
+
+    def end(self, state: str, **more: str) -> None:
+        self.state |= {"state": state, "updated": time.time(), **more}
+        self._write()
+
+    def _write(self) -> None:
+        _write(self.folder / "state.json", self.state)
+        self.written = time.monotonic()
+
+
+if __name__ == "__main__":
+    from explorer.jobs import launch as launch_importable  # what submitit pickles must not live in __main__
+
+    launch_importable(Path(sys.argv[1]), sys.argv[2])

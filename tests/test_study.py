@@ -1,0 +1,161 @@
+"""Studies: right answers in plain cases, nothing computed twice, nothing lost when stopped."""
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from explorer import study as study_module
+from explorer.corpus import CorpusRequest
+from explorer.specs import InputError
+from explorer.store import Store
+from explorer.study import COLUMNS, StudyRequest, finished, load, run_study
+from tests.tiny import build
+from tests.words import write_conllu, write_corpus
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def request_(tmp_path_factory: pytest.TempPathFactory) -> StudyRequest:
+    folder = tmp_path_factory.mktemp("study")
+    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
+    return StudyRequest(str(base), (str(tuned),), CorpusRequest(**write_corpus(folder)), k=(1, 4))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def study(request_: StudyRequest, store: Store) -> study_module.Study:
+    return run_study(request_, store)
+
+
+def test_the_table_is_tidy_and_complete(study: study_module.Study) -> None:
+    table = study.table
+    assert list(table.columns) == COLUMNS
+    assert set(table.checkpoint) == {study.base, *study.finetuned}
+    assert set(table.layer) == {0, 1, 2}
+    assert set(table.k) == {1, 4, 16}
+    assert set(table.split) == {"dev", "test"}
+    assert set(table.label) == {"", "DET", "NOUN", "VERB", "ADJ"}
+    assert not table.duplicated(["checkpoint", "layer", "k", "split", "label", "metric"]).any()
+    assert table.value.between(0, 1).all()
+
+
+def test_labels_that_words_determine_are_read_from_the_embeddings(study: study_module.Study) -> None:
+    whole = study.table.query("layer == 0 and k == 16 and label == '' and split == 'test' and metric == 'accuracy'")
+    assert (whole.value == 1.0).all()
+
+
+def test_the_whole_is_the_mean_of_its_labels(study: study_module.Study) -> None:
+    table = study.table[study.table.metric == "accuracy"]
+    for _, rows in table.groupby(["checkpoint", "layer", "k", "split"]):
+        parts = rows[rows.label != ""]
+        whole = rows[rows.label == ""].iloc[0]
+        assert parts.n.sum() == whole.n
+        assert (parts.value * parts.n).sum() / whole.n == pytest.approx(whole.value)
+
+
+def test_a_checkpoint_and_its_copy_have_no_delta(request_: StudyRequest, store: Store) -> None:
+    same = run_study(dataclasses.replace(request_, finetuned=(request_.base + "/",)), store)
+    wide = same.table.pivot_table(index=["layer", "k", "split", "label"], columns="checkpoint", values="value")
+    assert (wide.iloc[:, 0] == wide.iloc[:, 1]).all()
+
+
+def test_what_is_there_is_not_computed_again(
+    study: study_module.Study, request_: StudyRequest, store: Store, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def no_model(*_: object) -> None:
+        raise AssertionError("the model was loaded although everything is in the cache")
+
+    monkeypatch.setattr("explorer.models.load", no_model)
+    monkeypatch.setattr("explorer.extract.load", no_model, raising=False)
+    before = {path: path.stat().st_mtime_ns for path in store.root.rglob("layer_*.safetensors")}
+    again = run_study(request_, store)
+    assert again.key == study.key
+    assert again.table.equals(study.table)
+    assert {path: path.stat().st_mtime_ns for path in store.root.rglob("layer_*.safetensors")} == before
+
+
+def test_a_new_k_is_added_to_what_is_there(request_: StudyRequest, store: Store, study: study_module.Study) -> None:
+    more = run_study(dataclasses.replace(request_, k=(1, 2, 4)), store)
+    assert set(more.table.k) == {1, 2, 4, 16}
+    old = more.table[more.table.k != 2].reset_index(drop=True)
+    assert old.equals(study.table)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_stopped_study_goes_on_where_it_was(request_: StudyRequest, tmp_path: Path, share: float,
+                                              study: study_module.Study) -> None:
+    def stop(done: int, total: int, what: str) -> None:
+        if done / total >= share:
+            raise Stop
+
+    fresh = Store(tmp_path)
+    with pytest.raises(Stop):
+        run_study(request_, fresh, stop)
+    kept = {path: path.stat().st_ino for path in (tmp_path / "results").rglob("*.parquet")}
+    assert run_study(request_, fresh).table.equals(study.table)
+    assert {path: path.stat().st_ino for path in kept} == kept
+
+
+def test_progress_rises_to_the_end(request_: StudyRequest, tmp_path: Path) -> None:
+    seen: list[float] = []
+    run_study(request_, Store(tmp_path), lambda done, total, _: seen.append(done / total))
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    assert len(seen) > 10
+
+
+def test_finished_studies_are_listed_and_loaded(study: study_module.Study, store: Store) -> None:
+    assert study.key in [summary.key for summary in finished(store)]
+    found = load(store, study.key)
+    assert found.table.equals(study.table)
+    assert (found.request, found.notes) == (study.request, study.notes)
+    with pytest.raises(InputError, match="'absent'"):
+        load(store, "absent")
+
+
+def test_a_request_survives_json(request_: StudyRequest) -> None:
+    request = dataclasses.replace(request_, corpus=dataclasses.replace(request_.corpus, columns=(0, 2)))
+    assert StudyRequest.from_dict(json.loads(json.dumps(dataclasses.asdict(request)))) == request
+
+
+def test_unseen_labels_are_errors_and_reported(request_: StudyRequest, tmp_path: Path) -> None:
+    test = write_conllu(tmp_path / "test.conllu", 20, 2, "1\tcat\t_\tX\t_\t_\t_\t_\t_\t_\n\n")
+    corpus = dataclasses.replace(request_.corpus, test=str(test))
+    found = run_study(dataclasses.replace(request_, corpus=corpus), Store(tmp_path / "cache"))
+    rows = found.table.query("label == 'X' and split == 'test' and metric == 'accuracy'")
+    assert (rows.value == 0).all()
+    assert (rows.n == 1).all()
+    assert any("X" in note and "test" in note for note in found.notes)
+
+
+def test_words_that_the_tokenizer_drops_are_masked_and_reported(request_: StudyRequest, tmp_path: Path) -> None:
+    test = write_conllu(tmp_path / "test.conllu", 20, 2, "1\t\u200b\t_\tDET\t_\t_\t_\t_\t_\t_\n2\tcat\t_\tNOUN"
+                        + "\t_" * 6 + "\n\n")
+    found = run_study(dataclasses.replace(request_, corpus=dataclasses.replace(request_.corpus, test=str(test))),
+                      Store(tmp_path / "cache"))
+    assert any("1 word" in note and "test" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"k": (17,)}, "17.*16"),
+    ({"k": (0,)}, "k"),
+    ({"finetuned": ()}, "fine-tuned"),
+    ({"pooling": "max"}, "pooling.*max.*last"),
+])
+def test_bad_requests_say_what_is_taken(request_: StudyRequest, store: Store, change: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        run_study(dataclasses.replace(request_, **change), store)
+
+
+def test_a_pair_that_does_not_fit_is_refused(request_: StudyRequest, store: Store, tmp_path: Path) -> None:
+    other = build(tmp_path / "wide", "bert", width=32)
+    with pytest.raises(InputError, match="32"):
+        run_study(dataclasses.replace(request_, finetuned=(str(other),)), store)
