@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from explorer.corpus import CorpusRequest
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store, default_root
@@ -179,8 +181,19 @@ def _study(options: argparse.Namespace) -> None:
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.csv:
-        study.table.to_csv(options.csv, index=False)
+        _write_csv(study.table, Path(options.csv))
     print(study.layers().to_string(float_format=lambda value: f"{value:.4f}"))
+
+
+def _write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Write beside the place and move: a full disk leaves what was there."""
+    temporary = path.with_name(path.name + ".tmp")
+    try:
+        table.to_csv(temporary, index=False)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"--csv {path}: {error.strerror}") from None
 
 
 def _extract(options: argparse.Namespace) -> None:

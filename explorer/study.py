@@ -9,19 +9,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from explorer.corpus import Corpus, CorpusRequest, Split, read_corpus
 from explorer.models import Checkpoint, check_pair, resolve
-from explorer.ranking import k_grid
+from explorer.ranking import k_grid, lca
 from explorer.specs import ActivationSpec, InputError, LayerSpec, ProbeSpec, Progress, Spec, digest, silent
 from explorer.store import Activations, Store
-
-if TYPE_CHECKING:
-    from explorer.probes import LayerProbes
 
 COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
 SPLITS = ("train", "dev", "test")
@@ -81,6 +77,11 @@ class Study:
     @property
     def title(self) -> str:
         return title(self.request)
+
+    def layers(self, split: str = "test") -> pd.DataFrame:
+        """Accuracy of the whole layer's probe: one row a layer, one column a checkpoint."""
+        rows = self.table.query("split == @split and label == '' and metric == 'accuracy' and k == k.max()")
+        return rows.pivot_table(index="layer", columns="checkpoint", values="value")[[self.base, *self.finetuned]]
 
 
 @dataclass(frozen=True)
@@ -146,9 +147,8 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     tables = []
     for checkpoint, (name, spec) in zip(checkpoints, specs, strict=True):
         for layer in range(checkpoint.n_layers):
-            with stages.stage(f"{short_name(name)}: probes on layer {layer}", corpus.train.n_words) as progress:
-                rows = probe_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, k, store,
-                                   progress)
+            progress = stages.run(f"{short_name(name)}: probes on layer {layer}", corpus.train.n_words)
+            rows = probe_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, k, store, progress)
             tables.append(rows.assign(checkpoint=name, layer=layer))
     table = pd.concat(tables, ignore_index=True)[COLUMNS]
     study_spec = StudySpec(specs, k)
@@ -156,3 +156,149 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     store.put_table(study_spec, table, {"what": f"study: {title(request)}", **meta})
     on_progress(1, 1, "done")
     return Study(study_spec.key(), table, request, tuple(labels.notes), meta["created"])
+
+
+def probe_layer(
+    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], store: Store,
+    on_progress: Progress = silent,
+) -> pd.DataFrame:
+    """Accuracy of probes on the k best neurons of one layer, for every k: columns k, split, label, metric, value, n.
+
+    The best are those that rank first in the whole layer's probe (exact LCA, see ranking.lca); each k has a probe
+    of its own, fitted on these neurons alone. Two processes that want the same layer take turns.
+    """
+    with store.lock(spec.key(), lambda: on_progress(0, 1, "waiting for another process at the same layer")):
+        have = store.table(spec)
+        missing = [k for k in ks if have is None or k not in set(have.k)]
+        if missing:
+            rows = list(_fit(spec, activations, labels, missing, store, on_progress))
+            have = pd.concat([have, pd.DataFrame(rows)] if have is not None else [pd.DataFrame(rows)])
+            have = have.sort_values(["k", "split", "label", "metric"], ignore_index=True)
+            store.put_table(spec, have, {"what": f"probes: layer {spec.layer}, {labels.what}"})
+    return have[have.k.isin(ks)]
+
+
+def _fit(
+    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], store: Store,
+    on_progress: Progress,
+) -> Iterator[dict]:
+    """The rows of probe_layer's table for these k."""
+    from explorer.probes import prepare
+
+    x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
+    y = labels.codes
+    fitter = prepare(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
+    whole = fitter.fit()
+    order = lca(whole.weight).order
+    for i, k in enumerate(ks):
+        on_progress(i, len(ks), f"top {k} neurons")
+        probe = whole if k == len(order) else fitter.fit(order[:k], start=whole)
+        for split in ("dev", "test"):
+            yield from _accuracies(probe.predict(x[split]) == y[split], labels.names[split], k, split)
+
+
+def _accuracies(right: np.ndarray, names: np.ndarray, k: int, split: str) -> Iterator[dict]:
+    """One row for all words of a split and one for each of its labels."""
+    by_label = pd.Series(right).groupby(names).agg(["mean", "size"])
+    for label, value, n in [("", right.mean(), len(right)), *by_label.itertuples()]:
+        yield {"k": k, "split": split, "label": label, "metric": "accuracy", "value": float(value), "n": int(n)}
+
+
+class _Labels:
+    """The labels of the words that have activations, as codes, and what the user should know of the others."""
+
+    def __init__(self, corpus: Corpus, activations: dict[str, Activations]) -> None:
+        splits = {split.name: split for split in (corpus.train, corpus.dev, corpus.test)}
+        self.what = f"{corpus.property} of {corpus.train.words_digest()}"
+        self.names = {name: _flat(split)[activations[name].kept] for name, split in splits.items()}
+        self.inventory = np.unique(self.names["train"])
+        self.codes = {name: pd.Index(self.inventory).get_indexer(names) for name, names in self.names.items()}
+        self.notes = [note for name in splits for note in self._notes(name, ~activations[name].kept)]
+        if len(self.inventory) < 2:
+            raise InputError(f"property {corpus.property}: every training word that the model keeps has the label "
+                             f"{self.inventory[0]!r}; a probe takes two labels or more")
+
+    def _notes(self, split: str, masked: np.ndarray) -> Iterator[str]:
+        if masked.any():
+            yield (f"{split}: {_count(masked.sum(), 'word')} of {len(masked)} left out, cut off by the model's "
+                   f"maximum length or dropped by its tokenizer")
+        unseen = self.names[split][self.codes[split] == UNSEEN]
+        if len(unseen):
+            yield (f"{split}: {_count(len(unseen), 'word')} counted as errors: training never has their "
+                   f"{_count(len(np.unique(unseen)), 'label')} ({', '.join(np.unique(unseen)[:5])}"
+                   f"{', ...' if len(np.unique(unseen)) > 5 else ''})")
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _flat(split: Split) -> np.ndarray:
+    """The labels of a split, word by word, as objects."""
+    return np.array([label for sentence in split.labels for label in sentence], dtype=object)
+
+
+class _Stages:
+    """Progress over the whole study: stages weighted by the time they take, in words that cross a layer."""
+
+    EXTRACTION = 0.3  # time of a forward pass per word and layer, against the probes' per training word and layer
+
+    def __init__(self, corpus: Corpus, checkpoints: Sequence[Checkpoint], on_progress: Progress) -> None:
+        words = sum(split.n_words for split in (corpus.train, corpus.dev, corpus.test))
+        layers = sum(checkpoint.n_layers for checkpoint in checkpoints)
+        self.total = layers * (self.EXTRACTION * words + corpus.train.n_words)
+        self.done, self.on_progress = 0.0, on_progress
+
+    def run(self, what: str, weight: float) -> Progress:
+        """The callback of the next stage; what was begun before counts as done."""
+        start = self.done
+        self.done += weight
+
+        def report(done: int, total: int, detail: str) -> None:
+            permille = 1000 * (start + weight * done / max(total, 1)) / self.total
+            self.on_progress(min(int(permille), 999), 1000, f"{what}, {detail}" if detail else what)
+
+        report(0, 1, "")
+        return report
+
+
+def _checkpoints(request: StudyRequest, on_progress: Progress) -> list[Checkpoint]:
+    """The base and the fine-tuned checkpoints, each checked against the base."""
+    if not request.finetuned:
+        raise InputError("fine-tuned checkpoint: none was given; a study compares at least one with its base")
+    names = (request.base, *request.finetuned)
+    if len(set(names)) < len(names):
+        raise InputError(f"checkpoints: each is named once; got {', '.join(names)}")
+    base = resolve(request.base, on_progress)
+    found = [resolve(name, on_progress) for name in request.finetuned]
+    for checkpoint in found:
+        check_pair(base, checkpoint)
+    return [base, *found]
+
+
+def _activations(checkpoint: Checkpoint, corpus: Corpus, request: StudyRequest, store: Store, stages: _Stages
+                 ) -> dict[str, Activations]:
+    from explorer.extract import extract
+
+    found = {}
+    for split in (corpus.train, corpus.dev, corpus.test):
+        progress = stages.run(f"{short_name(checkpoint.name)}: activations of {split.name}",
+                              _Stages.EXTRACTION * split.n_words * checkpoint.n_layers)
+        found[split.name] = extract(checkpoint, split, store, request.pooling, on_progress=progress)
+    return found
+
+
+def _k(asked: Sequence[int], width: int) -> tuple[int, ...]:
+    """The grid of k, rising, the whole layer included."""
+    wrong = [k for k in asked if not 1 <= k <= width]
+    if wrong:
+        raise InputError(f"k: {wrong[0]} neurons were asked for; this model's layers take 1 to {width}")
+    return tuple(sorted({*(asked or k_grid(width)), width}))
+
+
+def _labels_digest(corpus: Corpus) -> str:
+    return digest(corpus.property, *(split.labels_digest() for split in (corpus.train, corpus.dev, corpus.test)))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

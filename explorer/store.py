@@ -1,0 +1,243 @@
+"""The cache: activations as one safetensors file per layer, tables as parquet files.
+
+    root/activations/<key>/           layer_00.safetensors ... words.safetensors manifest.json
+    root/activations/<key>.partial/   the same, being written, and progress.json
+    root/results/<key>.parquet
+    root/locks/<key>.lock
+
+A key is the digest of a frozen spec. What is complete is moved into place and never changed afterwards; what was
+cut short or altered since does not agree with its SHA-256, is warned about and counts as absent. An entry was last
+used when its manifest or its parquet file was last modified.
+"""
+import json
+import os
+import re
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from safetensors.numpy import load_file
+
+from explorer.activations import MANIFEST, UNFINISHED, WORDS, Activations, Writer
+from explorer.files import (
+    BLANK_SEAL,
+    DOOMED,
+    TEMPORARY,
+    Damaged,
+    explained,
+    remove,
+    sealed,
+    sha256,
+    unsealed,
+    write,
+)
+from explorer.specs import ActivationSpec, Spec
+
+POLL = 0.1  # seconds between two looks at a lock that another job holds
+TEMPORARY_AGE = 3600.0  # seconds after which a temporary file is taken for one that a killed job left
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line in the list of what the cache holds."""
+
+    kind: str  # 'activations', 'results' or 'unfinished': of a job that was stopped, or still runs
+    key: str
+    size: int  # bytes on disk
+    used: float  # seconds since the epoch
+    what: str
+    path: Path
+
+
+class Store:
+    """The cache in one folder. Reading needs no lock and no right to write."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self._verified: dict[Path, tuple[int, ...]] = {}  # identity of the files whose digest was found right
+
+    @contextmanager
+    def lock(self, key: str, while_waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Hold the lock of an entry, across processes; calls while_waiting as long as another holds it."""
+        with explained(self.root):
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            lock = self._lock(key)
+            while True:
+                try:
+                    lock.acquire(timeout=POLL, poll_interval=POLL / 2)
+                    break
+                except Timeout:
+                    while_waiting()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _lock(self, key: str) -> FileLock:
+        return FileLock(self.root / "locks" / f"{key}.lock")
+
+    def activations(self, spec: ActivationSpec) -> Activations | None:
+        """What is stored for the spec, or None.
+
+        Files are compared with their SHA-256 when this object first sees them: an entry that was cut short or
+        altered is warned about and counts as absent.
+        """
+        folder = self.root / "activations" / spec.key()
+        if not folder.is_dir():
+            return None
+        try:
+            manifest = json.loads(unsealed(folder / MANIFEST))
+            for name, (size, digest) in manifest["files"].items():
+                self._verify(folder / name, size, digest)
+        except (Damaged, FileNotFoundError) as error:
+            _warn_damaged(folder, error)
+            return None
+        _touch(folder / MANIFEST)
+        fate = load_file(folder / WORDS)["fate"]
+        return Activations(spec, folder, manifest["what"], fate, manifest["layers"], manifest["width"])
+
+    def writer(self, spec: ActivationSpec, shape: tuple[int, int, int], plan: str) -> "Writer":
+        """Begin, or go on with, the activations of a spec; the caller holds the lock on its key.
+
+        shape is (layers, words, neurons); plan names the steps of the work: what a killed job left is taken
+        up only where its plan was the same.
+        """
+        return Writer(self.root / "activations" / spec.key(), spec, shape, plan)
+
+    def table(self, spec: Spec) -> pd.DataFrame | None:
+        """The table stored for the spec, or None; one that was cut short or altered is warned about."""
+        found = self.table_by_key(spec.key())
+        return None if found is None else found[0]
+
+    def table_by_key(self, key: str) -> tuple[pd.DataFrame, dict] | None:
+        """A table and the meta it was stored with, or None; a key may come from a link, so any text will do."""
+        path = self.root / "results" / f"{key}.parquet"
+        if not re.fullmatch("[0-9a-f]{20}", key) or not path.is_file():
+            return None
+        try:
+            content = unsealed(path)
+        except Damaged as error:
+            _warn_damaged(path, error)
+            return None
+        _touch(path)
+        table = pq.read_table(pa.BufferReader(content))
+        return table.to_pandas(), _description(pa.BufferReader(content))["meta"]
+
+    def tables(self, kind: str) -> list[tuple[str, dict]]:
+        """Key and meta of every table whose spec is of the named class; reads their footers alone."""
+        found = []
+        for path in sorted((self.root / "results").glob("*.parquet")):
+            try:
+                description = _description(path)
+            except (OSError, ValueError, KeyError) as error:
+                _warn_damaged(path, error)
+                continue
+            if description["kind"] == kind:
+                found.append((path.stem, description["meta"]))
+        return found
+
+    def put_table(self, spec: Spec, frame: pd.DataFrame, meta: dict | None = None) -> None:
+        """Store a table, without its index, and JSON-able meta, of which `what` says in words what it is."""
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        description = json.dumps({"kind": type(spec).__name__, "spec": spec.as_dict(), "meta": meta or {}})
+        buffer = pa.BufferOutputStream()
+        with pq.ParquetWriter(buffer, table.schema, compression="zstd") as parquet:
+            parquet.write_table(table)
+            parquet.add_key_value_metadata({"explorer": description, "seal": BLANK_SEAL})
+        path = self.root / "results" / f"{spec.key()}.parquet"
+        with explained(path, buffer.tell()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, sealed(buffer.getvalue().to_pybytes()))
+
+    def entries(self) -> list[Entry]:
+        """What the cache holds, what stopped jobs left included; runs and jobs are no part of it."""
+        found = []
+        for path in [*(self.root / "activations").glob("*"), *(self.root / "results").glob("*")]:
+            with suppress(FileNotFoundError):  # removed while we look
+                found.append(_entry(path))
+        return found
+
+    def prune(self, max_bytes: int) -> list[Entry]:
+        """Remove the least recently used entries until the rest fits, and return them.
+
+        What a job works on stays: entries whose lock is held, and temporary files younger than an hour.
+        """
+        entries = sorted(self.entries(), key=lambda entry: entry.used)
+        total, removed = sum(entry.size for entry in entries), []
+        for entry in entries:
+            if total > max_bytes and self._remove(entry):
+                total -= entry.size
+                removed.append(entry)
+        return removed
+
+    def _remove(self, entry: Entry) -> bool:
+        if entry.path.suffix == TEMPORARY and time.time() - entry.used < TEMPORARY_AGE:
+            return False
+        lock = self._lock(entry.key)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        try:
+            remove(entry.path)
+        finally:
+            lock.release()
+        return True
+
+    def _verify(self, path: Path, size: int, digest: str) -> None:
+        status = path.stat()
+        identity = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._verified.get(path) == identity:
+            return
+        if status.st_size != size:
+            raise Damaged(f"{path.name} has {status.st_size} bytes, {size} were written")
+        if sha256(path) != digest:
+            raise Damaged(f"{path.name} does not agree with its SHA-256")
+        self._verified[path] = identity
+
+
+def default_root() -> Path:
+    """The folder that EXPLORER_CACHE names, else cache/ beside the package."""
+    named = os.environ.get("EXPLORER_CACHE")
+    return Path(named).expanduser() if named else Path(__file__).resolve().parents[1] / "cache"
+
+
+def _touch(path: Path) -> None:
+    with suppress(OSError):  # a cache that may be read but not written is of use too
+        os.utime(path)
+
+
+def _warn_damaged(path: Path, problem: object) -> None:
+    warnings.warn(f"{path}: {problem}; it is left aside and computed again when needed", stacklevel=3)
+
+
+def _description(source: object) -> dict:
+    """What put_table wrote about a table, from the footer of its file."""
+    return json.loads(pq.read_metadata(source).metadata[b"explorer"])
+
+
+def _entry(path: Path) -> Entry:
+    """The line of a file in results/ or a folder in activations/; raises FileNotFoundError."""
+    files = [path, *path.iterdir()] if path.is_dir() else [path]
+    size = sum(file.stat().st_blocks * 512 for file in files)
+    key = path.name.partition(".")[0]
+    if path.suffix in (UNFINISHED, DOOMED, TEMPORARY):
+        used = max(file.stat().st_mtime for file in files)
+        return Entry("unfinished", key, size, used, f"{path.name}, of a job that was stopped or still runs", path)
+    kind, stamp = ("activations", path / MANIFEST) if path.is_dir() else ("results", path)
+    try:
+        what = json.loads(stamp.read_bytes())["what"] if path.is_dir() else _title(_description(path))
+    except (OSError, ValueError, KeyError) as error:
+        stamp, what = path, f"damaged: {error}"
+    return Entry(kind, key, size, stamp.stat().st_mtime, what, path)
+
+
+def _title(description: dict) -> str:
+    return description["meta"].get("what", description["kind"])
