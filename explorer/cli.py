@@ -13,8 +13,10 @@ from pathlib import Path
 import pandas as pd
 
 from explorer.corpus import CorpusRequest
+from explorer.runs import FRACTIONS, FinetuneRequest
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store, default_root
+from explorer.tasks import TASKS
 
 UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -60,7 +62,7 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
     study.add_argument("--finetuned", required=True, action="append", metavar="CHECKPOINT",
                        help="fine-tuned checkpoint, likewise; may be given several times")
     _add_corpus(study)
-    study.add_argument("--k", type=_numbers, default=(), metavar="1,2,5,10",
+    study.add_argument("--k", type=_whole, default=(), metavar="1,2,5,10",
                        help="numbers of neurons to probe (default: 24 from 1 to all, evenly on a log scale); "
                             "the whole layer is always added")
     _add_probe(study)
@@ -85,7 +87,7 @@ def _add_corpus(command: argparse.ArgumentParser) -> None:
     files.add_argument("--test", metavar="FILE", help="likewise")
     files.add_argument("--property", default="upos", help="label to predict: upos, xpos, a key of FEATS or MISC, "
                        "or a column's name (default: %(default)s)")
-    files.add_argument("--columns", type=_numbers, metavar="0,2", help="word and label column of a column file")
+    files.add_argument("--columns", type=_whole, metavar="0,2", help="word and label column of a column file")
     files.add_argument("--separator", help="between columns (default: found from the file)")
     files.add_argument("--limit", type=int, metavar="N", help="at most so many sentences of each split")
     files.add_argument("--seed", type=int, default=0, help="of the cut and of the sub-sample (default: 0)")
@@ -97,14 +99,12 @@ def _add_probe(command: argparse.ArgumentParser) -> None:
     probe = command.add_argument_group("probe", "mean cross-entropy + l2/2 |W|^2 + l1 |W|_1")
     probe.add_argument("--l2", type=float, default=ProbeSpec.l2, help="default: %(default)s")
     probe.add_argument("--l1", type=float, default=ProbeSpec.l1, help="default: %(default)s")
-    probe.add_argument("--l2-grid", type=_strengths, default=(), metavar="1e-4,1e-3,1e-2",
+    probe.add_argument("--l2-grid", type=_decimal, default=(), metavar="1e-4,1e-3,1e-2",
                        help="choose l2 among these by accuracy on dev, layer by layer")
     probe.add_argument("--raw", action="store_true", help="do not standardise the activations")
 
 
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
-    from explorer.finetune import FRACTIONS, TASKS, FinetuneRequest
-
     tune = commands.add_parser("finetune", help="fine-tune a model on a sentence task, keeping checkpoints",
                                description="Fine-tune on GLUE-format TSVs and keep checkpoints along the run. "
                                            "A run that was stopped goes on where it was.")
@@ -120,7 +120,7 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune.add_argument("--weight-decay", type=float, default=defaults.weight_decay)
     tune.add_argument("--seed", type=int, default=defaults.seed)
     tune.add_argument("--limit", type=int, metavar="N", help="train on so many rows, chosen by the seed")
-    tune.add_argument("--fractions", type=_strengths, default=FRACTIONS, metavar="0,0.25,1",
+    tune.add_argument("--fractions", type=_decimal, default=FRACTIONS, metavar="0,0.25,1",
                       help="parts of the run at which a checkpoint is kept (default: 0, 1/16, 1/8, 1/4, 1/2, 1)")
     tune.set_defaults(run=_finetune)
 
@@ -132,12 +132,18 @@ def _add_cache(commands: argparse._SubParsersAction) -> None:
     cache.set_defaults(run=_cache)
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+def _whole(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: takes whole numbers with commas between, such as 1,2,5") from None
 
 
-def _strengths(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(","))
+def _decimal(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: takes numbers with commas between, such as 0,0.25,1") from None
 
 
 def _size(text: str) -> int:
@@ -210,7 +216,7 @@ def _extract(options: argparse.Namespace) -> None:
 
 
 def _finetune(options: argparse.Namespace) -> None:
-    from explorer.finetune import FinetuneRequest, finetune
+    from explorer.finetune import finetune
 
     request = FinetuneRequest(
         options.model, options.task, options.data, options.out, learning_rate=options.learning_rate,

@@ -1,7 +1,8 @@
 """Jobs: work in a process of its own, through submitit, whose state and progress are files.
 
-`root/jobs/<id>/` holds request.json, process.json (who works on it), state.json (written by the job alone),
-`cancel` once somebody asks for that, and submitit's logs. Whoever can read the folder can watch, from any process and after any restart.
+`root/jobs/<id>/` holds request.json, process.json (who works on it), state.json (written by the job alone), `cancel`
+once somebody asks for that, and submitit's logs. Whoever can read the folder can watch, from any process and after any
+restart.
 """
 import dataclasses
 import json

@@ -16,7 +16,7 @@ import pandas as pd
 from explorer.corpus import Corpus, CorpusRequest, Split, read_corpus
 from explorer.models import Checkpoint, check_pair, resolve
 from explorer.ranking import k_grid, lca
-from explorer.specs import ActivationSpec, InputError, LayerSpec, ProbeSpec, Progress, Spec, digest, silent
+from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, digest, silent
 from explorer.store import Activations, Store
 
 COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
@@ -33,7 +33,7 @@ class StudyRequest:
     corpus: CorpusRequest
     pooling: str = "last"
     k: tuple[int, ...] = ()  # numbers of neurons; empty: a log-spaced grid; the whole layer is always added
-    probe: ProbeSpec = ProbeSpec()
+    probe: ProbeSpec = field(default_factory=ProbeSpec)
 
     @classmethod
     def from_dict(cls, fields: dict) -> StudyRequest:

@@ -13,7 +13,6 @@ import filelock
 import numpy as np
 import pytest
 import torch
-from explorer.models import check_pair, resolve, steps
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
@@ -22,6 +21,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from explorer import finetune as finetune_module
 from explorer import runs
 from explorer.finetune import FinetuneRequest, finetune
+from explorer.models import check_pair, resolve, steps
 from explorer.specs import InputError
 from explorer.tasks import read_task
 from tests.tiny import build
