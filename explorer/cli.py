@@ -187,11 +187,11 @@ def _study(options: argparse.Namespace) -> None:
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.csv:
-        _write_csv(study.table, Path(options.csv))
+        write_csv(study.table, Path(options.csv))
     print(study.layers().to_string(float_format=lambda value: f"{value:.4f}"))
 
 
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
+def write_csv(table: pd.DataFrame, path: Path) -> None:
     """Write beside the place and move: a full disk leaves what was there."""
     temporary = path.with_name(path.name + ".tmp")
     try:
