@@ -20,6 +20,8 @@ from pathlib import Path
 
 import psutil
 
+from explorer.downloads import DOWNLOADS, DownloadRequest, fetch
+from explorer.runs import FinetuneRequest
 from explorer.specs import InputError, Progress
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
@@ -38,7 +40,7 @@ class Job:
     """What is known of a job from its files."""
 
     id: str
-    kind: str
+    kind: str  # 'study', 'finetune' or 'download'
     state: str  # 'queued', 'running', 'done', 'failed' or 'cancelled'
     request: dict
     created: float  # seconds since the epoch
@@ -48,7 +50,7 @@ class Job:
     started: float | None = None
     updated: float | None = None
     message: str = ""  # why it failed
-    result: str = ""  # key of the finished study
+    result: str = ""  # the finished study's key; of other jobs, the folder they filled
     log_tail: str = ""
 
     @property
@@ -63,16 +65,30 @@ class Job:
         return (self.updated - self.started) * (self.total - self.done) / self.done
 
 
-def _run_study(request: dict, store: Store, on_progress: Progress) -> str:
+def _study(request: dict, store: Store, on_progress: Progress) -> str:
     return run_study(StudyRequest.from_dict(request), store, on_progress).key
 
 
-KINDS: dict[str, Callable[[dict, Store, Progress], str]] = {"study": _run_study}
+def _finetune(request: dict, store: Store, on_progress: Progress) -> str:
+    from explorer.finetune import finetune
+
+    return str(finetune(FinetuneRequest.from_dict(request), on_progress))
 
 
-def submit(store: Store, request: StudyRequest, kind: str = "study") -> str:
+def _download(request: dict, store: Store, on_progress: Progress) -> str:
+    return str(fetch(DOWNLOADS[request["name"]], store.root, on_progress))
+
+
+Request = StudyRequest | FinetuneRequest | DownloadRequest
+KINDS: dict[type[Request], str] = {StudyRequest: "study", FinetuneRequest: "finetune", DownloadRequest: "download"}
+WORK: dict[str, Callable[[dict, Store, Progress], str]] = {
+    "study": _study, "finetune": _finetune, "download": _download,
+}
+
+
+def submit(store: Store, request: Request) -> str:
     """Start a job and return its id; a job that already waits or runs with the same request is returned instead."""
-    wanted = json.loads(json.dumps(dataclasses.asdict(request)))
+    kind, wanted = KINDS[type(request)], json.loads(json.dumps(dataclasses.asdict(request)))
     with store.lock("jobs"):
         for job in jobs(store):
             if job.active and job.kind == kind and job.request == wanted:
@@ -190,7 +206,7 @@ def perform(root: Path, job_id: str) -> None:
     try:
         with store.lock("slot", while_waiting=report.check_cancelled):
             report.start()
-            result = KINDS[request["kind"]](request["request"], store, report)
+            result = WORK[request["kind"]](request["request"], store, report)
         report.end("done", result=result)
     except Cancelled:
         report.end("cancelled")
