@@ -17,6 +17,7 @@ from explorer.corpus import Corpus, CorpusRequest, Split, read_corpus
 from explorer.models import Checkpoint, check_pair, resolve
 from explorer.ranking import k_grid, lca
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, digest, silent
+from explorer.stats import interval, resamples
 from explorer.store import Activations, Store
 
 COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
@@ -150,7 +151,9 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
             progress = stages.run(f"{short_name(name)}: probes on layer {layer}", corpus.train.n_words)
             rows = probe_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, k, store, progress)
             tables.append(rows.assign(checkpoint=name, layer=layer))
-    table = pd.concat(tables, ignore_index=True)[COLUMNS]
+    parts = pd.concat(tables, ignore_index=True)
+    table = pd.concat([parts, *_intervals(parts, checkpoints[0].name, labels.sentence_lengths)], ignore_index=True)
+    table = table[COLUMNS]
     study_spec = StudySpec(specs, k)
     meta = {"request": dataclasses.asdict(request), "notes": labels.notes, "created": _now()}
     store.put_table(study_spec, table, {"what": f"study: {title(request)}", **meta})
@@ -194,14 +197,36 @@ def _fit(
         on_progress(i, len(ks), f"top {k} neurons")
         probe = whole if k == len(order) else fitter.fit(order[:k], start=whole)
         for split in ("dev", "test"):
-            yield from _accuracies(probe.predict(x[split]) == y[split], labels.names[split], k, split)
+            right = probe.predict(x[split]) == y[split]
+            hits = np.bincount(labels.sentences[split], right).astype(np.uint16)
+            for row in _accuracies(right, labels.names[split]):
+                yield {"k": k, "split": split, "metric": "accuracy", **row,
+                       "hits": hits if split == "test" and row["label"] == "" else None}
 
 
-def _accuracies(right: np.ndarray, names: np.ndarray, k: int, split: str) -> Iterator[dict]:
+def _accuracies(right: np.ndarray, names: np.ndarray) -> Iterator[dict]:
     """One row for all words of a split and one for each of its labels."""
     by_label = pd.Series(right).groupby(names).agg(["mean", "size"])
     for label, value, n in [("", right.mean(), len(right)), *by_label.itertuples()]:
-        yield {"k": k, "split": split, "label": label, "metric": "accuracy", "value": float(value), "n": int(n)}
+        yield {"label": label, "value": float(value), "n": int(n)}
+
+
+def _intervals(parts: pd.DataFrame, base: str, sentence_lengths: np.ndarray) -> Iterator[pd.DataFrame]:
+    """95 % bounds of every accuracy and delta over the whole test split: metrics accuracy_low, delta_high, ...
+
+    One draw of sentences (seed 0) serves all of them, so that a delta is paired.
+    """
+    drawn = resamples(len(sentence_lengths), np.random.default_rng(0))
+    whole = parts[parts.hits.notna()].sort_values(["layer", "k"])
+    hits = {name: np.stack(list(rows.hits), 1).astype(np.int32) for name, rows in whole.groupby("checkpoint")}
+    for name, rows in whole.groupby("checkpoint"):
+        measured = {"accuracy": hits[name]} | ({"delta": hits[name] - hits[base]} if name != base else {})
+        for metric, found in measured.items():
+            low, high = interval(found, sentence_lengths, drawn)
+            yield rows.assign(metric=f"{metric}_low", value=low)
+            yield rows.assign(metric=f"{metric}_high", value=high)
+        if name != base:
+            yield rows.assign(metric="delta", value=measured["delta"].sum(0) / sentence_lengths.sum())
 
 
 class _Labels:
@@ -211,12 +236,18 @@ class _Labels:
         splits = {split.name: split for split in (corpus.train, corpus.dev, corpus.test)}
         self.what = f"{corpus.property} of {corpus.train.words_digest()}"
         self.names = {name: _flat(split)[activations[name].kept] for name, split in splits.items()}
+        self.sentences = {name: _sentences(split, activations[name].kept) for name, split in splits.items()}
         self.inventory = np.unique(self.names["train"])
         self.codes = {name: pd.Index(self.inventory).get_indexer(names) for name, names in self.names.items()}
         self.notes = [note for name in splits for note in self._notes(name, ~activations[name].kept)]
         if len(self.inventory) < 2:
             raise InputError(f"property {corpus.property}: every training word that the model keeps has the label "
                              f"{self.inventory[0]!r}; a probe takes two labels or more")
+
+    @property
+    def sentence_lengths(self) -> np.ndarray:
+        """(sentences,) words in each test sentence that has any."""
+        return np.bincount(self.sentences["test"])
 
     def _notes(self, split: str, masked: np.ndarray) -> Iterator[str]:
         if masked.any():
@@ -236,6 +267,12 @@ def _count(n: int, noun: str) -> str:
 def _flat(split: Split) -> np.ndarray:
     """The labels of a split, word by word, as objects."""
     return np.array([label for sentence in split.labels for label in sentence], dtype=object)
+
+
+def _sentences(split: Split, kept: np.ndarray) -> np.ndarray:
+    """(kept words,) number of the sentence that each is in, counting those alone that have any."""
+    number = np.repeat(np.arange(len(split.sentences)), [len(sentence) for sentence in split.sentences])
+    return np.unique(number[kept], return_inverse=True)[1]
 
 
 class _Stages:

@@ -3,6 +3,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from explorer import study as study_module
@@ -44,7 +45,19 @@ def test_the_table_is_tidy_and_complete(study: study_module.Study) -> None:
     assert set(table.split) == {"dev", "test"}
     assert set(table.label) == {"", "DET", "NOUN", "VERB", "ADJ"}
     assert not table.duplicated(["checkpoint", "layer", "k", "split", "label", "metric"]).any()
-    assert table.value.between(0, 1).all()
+    assert table.value.between(-1, 1).all()
+
+
+def test_every_delta_is_the_difference_and_lies_in_its_interval(study: study_module.Study) -> None:
+    wide = study.table.query("split == 'test' and label == ''").pivot_table(
+        index=["layer", "k"], columns=["checkpoint", "metric"], values="value")
+    base, tuned = wide[study.base], wide[study.finetuned[0]]
+    assert "delta" not in base
+    np.testing.assert_allclose(tuned.delta, tuned.accuracy - base.accuracy, atol=1e-9)
+    for found, metric in [(base, "accuracy"), (tuned, "accuracy"), (tuned, "delta")]:
+        assert (found[f"{metric}_low"] <= found[metric] + 1e-9).all()
+        assert (found[f"{metric}_high"] >= found[metric] - 1e-9).all()
+    assert (tuned.delta_low < tuned.delta_high).any()
 
 
 def test_labels_that_words_determine_are_read_from_the_embeddings(study: study_module.Study) -> None:
