@@ -1,0 +1,257 @@
+"""Checkpoints: what a name stands for, whether two belong together, and their weights.
+
+Neither importing this module nor resolving a name imports torch or transformers. Code that comes with a checkpoint
+never runs: weights are read from safetensors, or from .bin by torch's weights-only loader.
+"""
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from explorer.files import sha256
+from explorer.hub import BIN, SAFETENSORS, TOKENIZER, VOCABULARIES, download
+from explorer.specs import InputError, Progress, digest, silent
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+STARTER = Path(__file__).resolve().parent / "starter" / "models"
+LONGEST = 1024  # sub-words of a sentence, whatever the model takes: attention's memory grows with the square
+OFFSET_POSITIONS = {  # families whose positions are counted from the padding's id + 1
+    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "camembert", "mpnet", "longformer",
+    "data2vec-text", "ibert", "luke", "mluke", "xmod", "esm",
+}
+NAMES = {  # of the sizes in config.json: each family has its own
+    "width": ("hidden_size", "d_model", "n_embd", "dim", "emb_dim"),
+    "blocks": ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
+    "vocabulary": ("vocab_size", "n_words"),
+}
+POSITIONS = ("max_position_embeddings", "n_positions")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One set of weights with its tokenizer, in a folder."""
+
+    name: str  # as the user gave it
+    folder: Path = field(repr=False)
+    digest: str  # of config, weights and tokenizer files: another byte, another checkpoint
+    model_type: str
+    n_layers: int  # the embedding output, layer 0, included
+    width: int  # neurons of a layer
+    vocab_size: int
+    max_length: int  # sub-words of a sentence, special ones included
+    tokenizer_digest: str
+
+
+def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
+    """The checkpoint that a local folder, a starter name or a hub id with optional @revision stands for.
+
+    Tried in this order. A hub model is downloaded unless the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the
+    cache. Raises InputError where there is nothing, or something that is not a text model with its tokenizer.
+    """
+    folder = _folder(name, on_progress)
+    config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
+    if config is None:
+        raise InputError(_no_config(name, folder))
+    weights = _weights(name, folder)
+    tokenizer = [folder / file for file in TOKENIZER if (folder / file).is_file()]
+    if not any(path.name in VOCABULARIES for path in tokenizer):
+        raise InputError(f"model {name}: no tokenizer in {folder}; takes tokenizer.json or a vocabulary "
+                         f"({', '.join(VOCABULARIES[1:])}), the one of the model it was fine-tuned from")
+    sizes = {what: _size(name, folder, config, keys) for what, keys in NAMES.items()}
+    on_progress(0, 1, f"digest of {name}")
+    return Checkpoint(
+        name, folder, _digest([folder / "config.json", *weights, *tokenizer]), _model_type(name, folder, config),
+        sizes["blocks"] + 1, sizes["width"], sizes["vocabulary"], _max_length(folder, config), _digest(tokenizer),
+    )
+
+
+def steps(folder: Path) -> list[Path]:
+    """The checkpoint-STEP folders in a run's folder, in the order of their steps."""
+    found = {int(match[1]): path for path in Path(folder).glob("checkpoint-*")
+             if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()}
+    return [found[step] for step in sorted(found)]
+
+
+def check_pair(base: Checkpoint, finetuned: Checkpoint) -> None:
+    """Raises InputError, saying what differs, unless neuron and word of one are neuron and word of the other."""
+    facts = {
+        "architecture": (base.model_type, finetuned.model_type), "layers": (base.n_layers, finetuned.n_layers),
+        "width": (base.width, finetuned.width), "vocabulary": (base.vocab_size, finetuned.vocab_size),
+        "longest sentence": (base.max_length, finetuned.max_length),
+    }
+    differ = [f"{what} {theirs} against {ours}" for what, (ours, theirs) in facts.items() if ours != theirs]
+    if not differ and base.tokenizer_digest != finetuned.tokenizer_digest:
+        ours, theirs = _behaviour(base), _behaviour(finetuned)
+        differ = [f"its tokenizer's {part} is another" for part in ours if ours[part] != theirs[part]]
+    if differ:
+        raise InputError(f"{finetuned.name} does not fit {base.name}: {', '.join(differ)}; "
+                         "takes a checkpoint fine-tuned from the same model, with the same tokenizer")
+
+
+def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The encoder in float32 on the CPU, in evaluation mode, without heads, and its fast tokenizer.
+
+    Raises InputError for files that cannot be read, weights that do not fill the encoder (transformers would make
+    up the rest), a tokenizer that does not fit, and models that take no text.
+    """
+    import torch
+    from transformers import AutoModel
+
+    tokenizer = load_tokenizer(checkpoint)
+    with _explained(checkpoint):
+        model, report = AutoModel.from_pretrained(
+            checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if model.main_input_name != "input_ids":
+        raise InputError(f"model {checkpoint.name}: {checkpoint.model_type} takes {model.main_input_name}; "
+                         "takes a model of text")
+    decoder = "decoder." if model.config.is_encoder_decoder else "pooler"
+    missing = sorted(k for k in report["missing_keys"] if "pooler" not in k and not k.startswith(decoder))
+    if missing:
+        raise InputError(f"model {checkpoint.name}: the weights in {checkpoint.folder} lack {len(missing)} of its "
+                         f"parameters ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})")
+    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
+    rows = model.get_input_embeddings().num_embeddings
+    largest = max(tokenizer.get_vocab().values())
+    if largest >= rows:
+        raise InputError(f"model {checkpoint.name}: its tokenizer has sub-word number {largest}, its embeddings "
+                         f"end at {rows - 1}; takes the tokenizer that the model was trained with")
+    return encoder.eval(), tokenizer
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer, which cuts on the right and knows which sub-word belongs to which word."""
+    from transformers import AutoTokenizer
+
+    with _explained(checkpoint):
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    if not tokenizer.is_fast:
+        raise InputError(f"model {checkpoint.name}: {type(tokenizer).__name__} cannot tell which sub-word belongs "
+                         "to which word; takes a model with a fast tokenizer (tokenizer.json)")
+    tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def _folder(name: str, on_progress: Progress) -> Path:
+    for folder in (Path(name).expanduser(), STARTER / name):
+        if name and folder.is_dir():
+            return folder.resolve()
+    if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
+        raise InputError(f"model {name}: there is no such folder; takes a folder, a starter name or a hub id")
+    return download(name, on_progress)
+
+
+def _no_config(name: str, folder: Path) -> str:
+    """What to say of a folder that holds no checkpoint itself."""
+    if found := steps(folder):
+        return f"model {name}: a run of fine-tuning; takes one of its checkpoints: {', '.join(p.name for p in found)}"
+    if (folder / "adapter_config.json").is_file():
+        return f"model {name}: {folder} holds an adapter; takes a whole model: merge it into its base and save that"
+    return f"model {name}: no config.json in {folder}; takes a checkpoint as transformers saves it"
+
+
+def _weights(name: str, folder: Path) -> list[Path]:
+    """The files that transformers will load, in its order of preference; the index of shards comes first."""
+    for file in (*SAFETENSORS, *BIN):
+        path = folder / file
+        if path.is_file():
+            shards = set(_read_json(path)["weight_map"].values()) if path.suffix == ".json" else ()
+            missing = [shard for shard in shards if not (folder / shard).is_file()]
+            if missing:
+                raise InputError(f"model {name}: {path} names {len(shards)} files of weights, and "
+                                 f"{', '.join(sorted(missing))} is not there")
+            return [path, *(folder / shard for shard in sorted(shards))]
+    raise InputError(f"model {name}: no weights in {folder}; takes {SAFETENSORS[0]} or {BIN[0]}, whole or in shards")
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: cannot be read as JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {type(content).__name__}; takes a JSON object")
+    return content
+
+
+def _size(name: str, folder: Path, config: dict, keys: tuple[str, ...]) -> int:
+    for key in keys:
+        if isinstance(config.get(key), int):
+            return config[key]
+    raise InputError(f"model {name}: {folder / 'config.json'} has none of {', '.join(keys)} (model_type "
+                     f"{config.get('model_type')}); takes a text model whose layers have hidden states")
+
+
+def _model_type(name: str, folder: Path, config: dict) -> str:
+    if not isinstance(config.get("model_type"), str):
+        raise InputError(f"model {name}: {folder / 'config.json'} has no model_type; add it, for instance "
+                         '"model_type": "bert"')
+    return config["model_type"]
+
+
+def _max_length(folder: Path, config: dict) -> int:
+    """Sub-words that fit, by the model's positions; its tokenizer's limit counts only where there are none."""
+    positions = next((config[key] for key in POSITIONS if isinstance(config.get(key), int) and config[key] > 0), None)
+    if positions is None and (folder / "tokenizer_config.json").is_file():
+        positions = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+    elif positions is not None and config["model_type"] in OFFSET_POSITIONS:
+        positions -= (1 if config.get("pad_token_id") is None else config["pad_token_id"]) + 1
+    return min(int(positions or LONGEST), LONGEST)
+
+
+def _digest(paths: list[Path]) -> str:
+    return digest(*([path.name, _file_digest(path, *_identity(path))] for path in paths))
+
+
+def _identity(path: Path) -> tuple[int, int, int]:
+    """What changes when a file does."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, *identity: int) -> str:
+    """Weights are large: each file is read once, as long as its identity stays."""
+    return sha256(path)
+
+
+def _behaviour(checkpoint: Checkpoint) -> dict[str, object]:
+    """All that decides how words become numbers of sub-words, as the tokenizer is when loaded."""
+    tokenizer = load_tokenizer(checkpoint)
+    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    return {
+        "vocabulary": tokenizer.get_vocab(), "normalisation (such as lower-casing)": state["normalizer"],
+        "splitting": state["pre_tokenizer"], "model": state["model"], "special sub-words": state["post_processor"],
+    }
+
+
+@contextmanager
+def _explained(checkpoint: Checkpoint) -> Iterator[None]:
+    """Keep transformers' tables and progress bars to itself; turn what it cannot read into InputError."""
+    import pickle
+
+    from safetensors import SafetensorError
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (SafetensorError, pickle.UnpicklingError, OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"model {checkpoint.name}: {checkpoint.folder} cannot be loaded "
+                         f"({type(error).__name__}: {reason})") from error
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
