@@ -1,0 +1,119 @@
+"""What a set of studies shows, in sentences made from its numbers, beside the patterns of the published study.
+
+The patterns are those of Durrani, Sajjad & Dalvi 2021, *How transfer learning impacts linguistic knowledge in deep NLP
+models?* (Findings of ACL). Each is seen, not seen, or undecided on the numbers at hand; none is taken for granted.
+"""
+from dataclasses import dataclass
+
+import pandas as pd
+
+SEEN, NOT_SEEN, UNDECIDED = "seen here", "not seen here", "undecided here"
+FORGETTING, PRESERVING = ("sst2", "qnli", "mnli"), ("stsb", "rte", "mrpc")  # tasks, as the published study found
+KEPT = 0.01  # a layer has kept what it knew when its probe lost no more than this
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A published pattern and what the studies at hand say of it."""
+
+    pattern: str
+    verdict: str  # SEEN, NOT_SEEN or UNDECIDED
+    because: str  # the figures
+
+
+def layer_table(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:
+    """Whole-layer figures of one pair on the test words: layer, before, after, delta, low, high, n.
+
+    table is a study's; low and high bound the delta at 95 %.
+    """
+    whole = table[(table.split == "test") & (table.label == "") & (table.k == table.k.max())]
+    before = whole[(whole.checkpoint == base) & (whole.metric == "accuracy")].set_index("layer")
+    after = whole[whole.checkpoint == finetuned].pivot_table(index="layer", columns="metric", values="value")
+    return pd.DataFrame({
+        "before": before.value, "after": after.accuracy, "delta": after.delta, "low": after.delta_low,
+        "high": after.delta_high, "n": before.n,
+    }).reset_index()
+
+
+def sentences(layers: pd.DataFrame) -> str:
+    """Two sentences on what a reader of layer_table's figures sees."""
+    first, last = layers.iloc[0], layers.iloc[-1]
+    down, up = layers[layers.high < 0], layers[layers.low > 0]
+    moves = (("falls in", down.layer.tolist()), ("rises in", up.layer.tolist()))
+    moved = [f"{verb} {_layers(numbers)}" for verb, numbers in moves if numbers]
+    change = " and ".join(moved) if moved else "changes in no layer beyond what chance would"
+    before, after = layers.loc[layers.before.idxmax()], layers.loc[layers.after.idxmax()]
+    return (
+        f"Accuracy {change}: by {_points(first.delta)} points in layer {first.layer:.0f} and "
+        f"{_points(last.delta)} ({_points(last.low)} to {_points(last.high)}) in layer {last.layer:.0f}. "
+        f"The fine-tuned checkpoint knows most in layer {after.layer:.0f} ({after.after:.1%}), "
+        f"the pre-trained one in layer {before.layer:.0f} ({before.before:.1%})."
+    )
+
+
+def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
+    """Of the blocks, the upper half loses more than the lower half."""
+    blocks = layers[layers.layer > 0]
+    half = (len(blocks) + 1) // 2
+    lower, upper = blocks.iloc[:half], blocks.iloc[-half:]
+    gap = upper.delta.mean() - lower.delta.mean()
+    margin = ((upper.high - upper.low).mean() + (lower.high - lower.low).mean()) / 2  # never too narrow
+    verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap >= 0 else UNDECIDED
+    return Verdict(
+        "Fine-tuning takes linguistic knowledge from the higher layers and leaves it in the lower ones.", verdict,
+        f"mean delta {_points(upper.delta.mean())} points in layers {_span(upper)}, {_points(lower.delta.mean())} in "
+        f"layers {_span(lower)}; the difference, {_points(gap)}, is sure to ± {100 * margin:.1f} at most",
+    )
+
+
+def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
+    """In the last layer SST-2, QNLI and MNLI lose more than STS-B, RTE and MRPC; by_task holds layer_tables."""
+    last = {task: layers.iloc[-1] for task, layers in by_task.items()}
+    forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
+    pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
+    figures = ", ".join(f"{task} {_points(last[task].delta)}" for task in (*forget, *keep))
+    if not (forget and keep):
+        return Verdict(pattern, UNDECIDED, f"it takes tasks of both groups (there is {figures or 'neither'})")
+    if max(last[t].high for t in forget) < min(last[t].low for t in keep):
+        verdict = SEEN
+    elif max(last[t].delta for t in forget) < min(last[t].delta for t in keep):
+        verdict = UNDECIDED
+    else:
+        verdict = NOT_SEEN
+    return Verdict(pattern, verdict, f"delta in the last layer, in points: {figures}")
+
+
+def bert_keeps_deeper(by_family: dict[str, pd.DataFrame]) -> Verdict:
+    """BERT's last kept layer is deeper than RoBERTa's and XLNet's; by_family holds layer_tables of one task."""
+    pattern = "BERT keeps linguistic knowledge deeper than RoBERTa and XLNet do."
+    depth = {family: kept_depth(layers) for family, layers in by_family.items()}
+    if "bert" not in depth or len(depth) < 2:
+        return Verdict(pattern, UNDECIDED, "it takes BERT and another architecture")
+    others = [value for family, value in depth.items() if family != "bert"]
+    verdict = SEEN if depth["bert"] > max(others) else NOT_SEEN if depth["bert"] < max(others) else UNDECIDED
+    figures = ", ".join(f"{family} {value}" for family, value in depth.items())
+    return Verdict(pattern, verdict, f"last layer up to which no probe loses over {100 * KEPT:.0f} point: {figures}")
+
+
+def kept_depth(layers: pd.DataFrame) -> int:
+    """The layer up to which every probe, from layer 0 on, lost no more than KEPT; -1 if layer 0 lost more."""
+    kept = (layers.delta >= -KEPT).cumprod()
+    return int(kept.sum()) - 1
+
+
+def _points(share: float) -> str:
+    """A signed number of percentage points, with a true minus."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _span(layers: pd.DataFrame) -> str:
+    return f"{layers.layer.min():.0f} to {layers.layer.max():.0f}"
+
+
+def _layers(numbers: list[int]) -> str:
+    """'layer 3', 'layers 3 to 6' or 'layers 0, 2 and 5'."""
+    if len(numbers) == 1:
+        return f"layer {numbers[0]}"
+    if numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"layers {numbers[0]} to {numbers[-1]}"
+    return f"layers {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
