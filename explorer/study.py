@@ -186,16 +186,16 @@ def _fit(
     on_progress: Progress,
 ) -> Iterator[dict]:
     """The rows of probe_layer's table for these k."""
-    from explorer.probes import prepare
+    from explorer.probes import LayerProbes
 
     x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
     y = labels.codes
-    fitter = prepare(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
-    whole = fitter.fit()
+    probes = LayerProbes(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
+    whole = probes.fit()
     order = lca(whole.weight).order
     for i, k in enumerate(ks):
         on_progress(i, len(ks), f"top {k} neurons")
-        probe = whole if k == len(order) else fitter.fit(order[:k], start=whole)
+        probe = whole if k == len(order) else probes.fit(order[:k], start=whole)
         for split in ("dev", "test"):
             right = probe.predict(x[split]) == y[split]
             hits = np.bincount(labels.sentences[split], right).astype(np.uint16)
