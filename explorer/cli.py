@@ -177,7 +177,7 @@ def _corpus(options: argparse.Namespace) -> CorpusRequest:
 
 
 def _study(options: argparse.Namespace) -> None:
-    from explorer.study import StudyRequest, run_study
+    from explorer.study import StudyRequest, run_study, short_name
 
     probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw)
     request = StudyRequest(options.base, tuple(options.finetuned), _corpus(options), options.pooling, options.k, probe)
@@ -188,7 +188,7 @@ def _study(options: argparse.Namespace) -> None:
         print(f"note: {note}", file=sys.stderr)
     if options.csv:
         write_csv(study.table, Path(options.csv))
-    print(study.layers().to_string(float_format=lambda value: f"{value:.4f}"))
+    print(study.layers().rename(columns=short_name).to_string(float_format=lambda value: f"{value:.4f}"))
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
