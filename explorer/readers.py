@@ -39,7 +39,8 @@ def read(
 ) -> list[Sentence]:
     """Sentences of a file with the labels of one property.
 
-    A FEATS or MISC key that no word has is refused if required, and else absent from every word. columns are the word's and the label's in a column file, counted from 0; without a separator, cells end at tabs
+    A FEATS or MISC key that no word has is refused if required, and else absent from every word.
+    columns are the word's and the label's in a column file, counted from 0; without a separator, cells end at tabs
     where there are any and else at white space. Raises InputError, with file and line, for what cannot be read.
     """
     layout = _layout(path, columns, separator)

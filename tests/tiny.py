@@ -1,6 +1,6 @@
 """Tiny random checkpoints of real architectures, with matching tokenizers trained on the tests' own words."""
+import functools
 import string
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ from transformers import (
 
 from tests.words import LEXICON
 
-WORDS = [word for words in LEXICON.values() for word in words]
+WORDS = tuple(word for words in LEXICON.values() for word in words)
 LETTERS = list(string.ascii_letters + string.digits + string.punctuation)
 POSITIONS = 64  # sub-words that fit; XLNet has no such limit
 SIZES = 400  # most sub-words of a vocabulary; 256 of them are bytes where the tokenizer works on bytes
@@ -39,8 +39,8 @@ FAMILIES = tuple(TOKENIZERS)
 
 
 def build(folder: Path, family: str, seed: int = 0, layers: int = 2, width: int = 16,
-          words: Iterable[str] = WORDS) -> Path:
-    """Write config, random weights (safetensors) and a fast tokenizer; the same arguments give the same files.
+          words: tuple[str, ...] = WORDS) -> Path:
+    """Write config, random weights (safetensors) and a fast tokenizer.
 
     layers is the number of blocks, so that there are layers + 1 layers of hidden states.
     """
@@ -57,7 +57,8 @@ def build(folder: Path, family: str, seed: int = 0, layers: int = 2, width: int 
     return folder
 
 
-def train_tokenizer(family: str, words: Iterable[str] = WORDS) -> PreTrainedTokenizerBase:
+@functools.cache  # training breaks ties at random, and two checkpoints of a pair have one tokenizer
+def train_tokenizer(family: str, words: tuple[str, ...] = WORDS) -> PreTrainedTokenizerBase:
     """The family's own tokenizer, with a vocabulary of the words' frequent parts and all ASCII letters."""
     text = [f" {word}" for word in words] * 3 + LETTERS
     return TOKENIZERS[family]().train_new_from_iterator([text], vocab_size=SIZES, show_progress=False)
