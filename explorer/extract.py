@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from explorer.activations import CUT, DROPPED, KEPT, Activations, Writer
+from explorer.activations import CUT, DROPPED, KEPT, Activations
 from explorer.files import remove
 from explorer.models import Checkpoint, load
 from explorer.specs import ActivationSpec, InputError, Progress, Spec, digest, silent
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 POOLINGS = ("last", "first", "mean")
 LARGEST = {"float16": 65504.0, "float32": float(np.finfo(np.float32).max)}
-BUDGET = {"cpu": 2048, "cuda": 16384}  # sub-words of a batch, padding included
+BUDGET = {"cpu": 1024, "cuda": 16384}  # sub-words of a batch, padding included; 512 to 2048 are as fast on 2 cores
 CHUNK = 256  # sentences that are cut into sub-words at once
 NONE = -1  # the word of special sub-words and padding
 
@@ -60,13 +60,13 @@ def extract(
     if (found := store.activations(spec)) is not None:
         return found
     with store.lock(spec.key(), lambda: on_progress(0, 1, "waiting for another process at the same activations")):
+        found = store.activations(spec)
         try:
-            if store.activations(spec) is None:
-                _compute(checkpoint, split, store, spec, place, on_progress)
+            return found or _compute(checkpoint, split, store, spec, place, on_progress)
         except Overflow as error:
             what = f"note: {checkpoint.name}, {split.name}: {error}"
             store.put_table(TooLarge(spec), pd.DataFrame({"what": [what]}), {"what": what})
-    return extract(checkpoint, split, store, pooling, dtype, device, on_progress)
+    return extract(checkpoint, split, store, pooling, "float32", device, on_progress)
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
     ids, segments, words, lengths, first = [], [], [], [], 0
     for start in range(0, len(sentences), CHUNK):
         chunk = sentences[start:start + CHUNK]
-        texts = [[word and space + word for word in sentence] for sentence in chunk]
+        texts = [[word and space + word.removeprefix(space) for word in sentence] for sentence in chunk]
         for sentence, encoding in zip(chunk, backend.encode_batch(texts, is_pretokenized=True), strict=True):
             word = _words(encoding.word_ids, first)
             cut = [_words(rest.word_ids, first) for rest in encoding.overflowing]
@@ -126,13 +126,14 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
             for rest in cut:
                 fate[rest[rest != NONE]] = CUT
             word[(word != NONE) & (fate[word] == CUT)] = NONE  # it lies across the end
-            ids.append(np.array(encoding.ids, np.int32))
-            segments.append(np.array(encoding.type_ids, np.int8))
-            words.append(word)
-            lengths.append(len(word))
+            n = len(word) if (word != NONE).any() else 0  # where no word is left, there is nothing to compute
+            ids.append(np.array(encoding.ids[:n], np.int32))
+            segments.append(np.array(encoding.type_ids[:n], np.int8))
+            words.append(word[:n])
+            lengths.append(n)
             first += len(sentence)
-    return SubWords(_joined(ids, np.int32), _joined(segments, np.int8), _joined(words, np.int32), np.cumsum(lengths),
-                    fate)
+    return SubWords(_joined(ids, np.int32), _joined(segments, np.int8), _joined(words, np.int32),
+                    np.cumsum(lengths), fate)
 
 
 def plan(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
@@ -147,28 +148,36 @@ def plan(lengths: np.ndarray, budget: int) -> list[np.ndarray]:
     return batches
 
 
-def pool(hidden: Sequence[Tensor], words: np.ndarray, pooling: str) -> tuple[np.ndarray, Tensor]:
-    """Words in the split's order, and their activations (layers, words, neurons) in float32.
+def pool(hidden: Sequence[Tensor], words: np.ndarray, pooling: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    """Words in the split's order, and their activations (layers, words, neurons) in the dtype.
 
     hidden has (sub-words, neurons) for each layer; words is (sub-words,), NONE where there is none, the sub-words of
-    a word side by side.
+    a word side by side. Raises Overflow for what the dtype cannot hold, InputError for what is no number.
     """
     at = np.flatnonzero(words != NONE)
     order, first, inverse, count = np.unique(words[at], return_index=True, return_inverse=True, return_counts=True)
-    if pooling == "mean":
-        part, whole, parts = (torch.from_numpy(x).to(hidden[0].device) for x in (at, inverse, count))
-        empty = torch.zeros(len(order), hidden[0].shape[1], device=part.device)
-        return order, torch.stack([empty.index_add(0, whole, h[part].float()) / parts[:, None] for h in hidden])
-    chosen = torch.from_numpy(at[first + count - 1] if pooling == "last" else at[first]).to(hidden[0].device)
-    return order, torch.stack([h[chosen].float() for h in hidden])
+    last = first + count - 1
+    part, whole, parts, chosen = (torch.from_numpy(x).to(hidden[0].device)
+                                  for x in (at, inverse, count, at[first if pooling == "first" else last]))
+    rows = torch.empty(len(hidden), len(order), hidden[0].shape[1], dtype=getattr(torch, dtype))
+    for layer, states in enumerate(hidden):
+        if pooling == "mean":
+            empty = torch.zeros(rows.shape[1:], device=states.device)
+            pooled = empty.index_add_(0, whole, states[part].float()) / parts[:, None]
+        else:
+            pooled = states[chosen].float()
+        _check(pooled, layer, dtype)
+        rows[layer] = pooled
+    return order, rows.numpy()
 
 
 def _compute(checkpoint: Checkpoint, split: Split, store: Store, spec: ActivationSpec, device: torch.device,
-             on_progress: Progress) -> None:
+             on_progress: Progress) -> Activations:
     """Run the model over the split, batch by batch, into the store; raises Overflow, leaving nothing there."""
     on_progress(0, 1, "loading the model")
     model, tokenizer = load(checkpoint)
-    model.to(device).config.use_cache = False
+    torch.nn.Module.to(model, device)
+    model.config.use_cache = False
     subwords = encode(tokenizer, split.sentences, checkpoint.max_length)
     batches = plan(subwords.lengths, BUDGET["cuda" if device.type == "cuda" else "cpu"])
     done = np.cumsum([0, *(subwords.lengths[batch].sum() for batch in batches)]).tolist()
@@ -178,15 +187,19 @@ def _compute(checkpoint: Checkpoint, split: Split, store: Store, spec: Activatio
             on_progress(done[step], done[-1], f"batch {step + 1} of {len(batches)}")
             inputs, words = subwords.batch(batches[step], tokenizer)
             hidden = _forward(model, inputs, checkpoint)
-            order, rows = pool(hidden, words.ravel(), spec.pooling)
             try:
-                _check(rows, checkpoint, spec.dtype)
+                order, rows = pool(hidden, words.ravel(), spec.pooling, spec.dtype)
             except Overflow:
                 remove(writer.folder)
                 raise
-            _write(writer, order, rows.to(getattr(torch, spec.dtype)).cpu().numpy())
+            for run in np.split(np.arange(len(order)), np.flatnonzero(np.diff(order) != 1) + 1):
+                writer.write(int(order[run[0]]), rows[:, run[0]:run[-1] + 1])
             writer.record(step + 1)
         writer.finish(subwords.fate, f"{checkpoint.name}: {split.name}, {split.n_words} words, {spec.pooling} sub-word")
+    found = store.activations(spec)
+    if found is None:
+        raise InputError(f"{store.root}: what was just written there reads otherwise; the disk may be damaged")
+    return found
 
 
 @torch.inference_mode()
@@ -203,23 +216,14 @@ def _forward(model: PreTrainedModel, inputs: dict[str, np.ndarray], checkpoint: 
     return [h.flatten(0, 1) for h in hidden]
 
 
-def _check(rows: Tensor, checkpoint: Checkpoint, dtype: str) -> None:
-    """Raises InputError for what is no number, and Overflow for what the dtype cannot hold."""
-    largest = rows.abs().amax((1, 2))  # (layers,), nan where one is
-    for layer in torch.nonzero(~(largest <= LARGEST[dtype])).flatten().tolist()[:1]:
-        value = largest[layer].item()
-        if not math.isfinite(value):
-            raise InputError(f"model {checkpoint.name}: layer {layer} has activations that are {value}; its weights "
-                             "are damaged, or made for another version of the model")
-        raise Overflow(f"layer {layer} has activations of {value:,.0f}, {dtype} holds {LARGEST[dtype]:,.0f}")
-
-
-def _write(writer: Writer, words: np.ndarray, rows: np.ndarray) -> None:
-    """Write rows (layers, words, neurons) where they belong, neighbours together."""
-    breaks = np.flatnonzero(np.diff(words) != 1) + 1
-    for run in np.split(np.arange(len(words)), breaks):
-        if len(run):
-            writer.write(int(words[run[0]]), np.ascontiguousarray(rows[:, run[0]:run[-1] + 1]))
+def _check(activations: Tensor, layer: int, dtype: str) -> None:
+    low, high = (value.item() for value in torch.aminmax(activations))
+    if not math.isfinite(low + high):
+        raise InputError(f"activations of layer {layer}: {'nan' if math.isnan(low + high) else 'infinity'} among them; "
+                         "the weights are damaged, or made for another version of the model")
+    largest = max(-low, high)
+    if largest > LARGEST[dtype]:
+        raise Overflow(f"layer {layer} has activations of {largest:,.0f}, {dtype} holds {LARGEST[dtype]:,.0f}")
 
 
 def _words(word_ids: Sequence[int | None], first: int) -> np.ndarray:

@@ -56,7 +56,7 @@ def test_activations_and_studies_are_listed_and_pruned(
     assert main(study(given)) == 0
     assert main(["cache"]) == 0
     listed = capsys.readouterr().out
-    assert listed.count("activations") == 6  # two checkpoints, three splits
+    assert listed.count(" activations ") == 6  # two checkpoints, three splits
     assert "study: upos" in listed
     assert main(["cache", "--prune", "0"]) == 0
     assert "0 entries" in capsys.readouterr().out

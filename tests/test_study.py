@@ -76,8 +76,10 @@ def test_the_whole_is_the_mean_of_its_labels(study: study_module.Study) -> None:
 
 def test_a_checkpoint_and_its_copy_have_no_delta(request_: StudyRequest, store: Store) -> None:
     same = run_study(dataclasses.replace(request_, finetuned=(request_.base + "/",)), store)
-    wide = same.table.pivot_table(index=["layer", "k", "split", "label"], columns="checkpoint", values="value")
+    table = same.table[same.table.metric == "accuracy"]
+    wide = table.pivot_table(index=["layer", "k", "split", "label"], columns="checkpoint", values="value")
     assert (wide.iloc[:, 0] == wide.iloc[:, 1]).all()
+    assert (same.table[same.table.metric.str.startswith("delta")].value == 0).all()
 
 
 def test_what_is_there_is_not_computed_again(
