@@ -39,10 +39,11 @@ FAMILIES = tuple(TOKENIZERS)
 
 
 def build(folder: Path, family: str, seed: int = 0, layers: int = 2, width: int = 16,
-          words: tuple[str, ...] = WORDS) -> Path:
+          words: tuple[str, ...] = WORDS, spread: float = 1) -> Path:
     """Write config, random weights (safetensors) and a fast tokenizer.
 
-    layers is the number of blocks, so that there are layers + 1 layers of hidden states.
+    layers is the number of blocks, so that there are layers + 1 layers of hidden states. spread multiplies the weights'
+    standard deviation: as families start, a word's context shows in its activations by little more than rounding.
     """
     tokenizer = train_tokenizer(family, words)
     config = make_config(family, tokenizer, layers, width)
@@ -51,7 +52,7 @@ def build(folder: Path, family: str, seed: int = 0, layers: int = 2, width: int 
         model = AutoModel.from_config(config)
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.mul_(10 if parameter.ndim > 1 else 1)  # so that layers differ by more than rounding
+            parameter.mul_(spread if parameter.ndim > 1 else 1)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
