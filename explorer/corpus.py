@@ -58,7 +58,6 @@ class Corpus:
     test: Split
     property: str
 
-    @property
     def inventory(self) -> tuple[str, ...]:
         """The labels of the training words, sorted."""
         return tuple(sorted({label for labels in self.train.labels for label in labels}))
@@ -83,9 +82,10 @@ def read_corpus(request: CorpusRequest) -> Corpus:
     random = np.random.default_rng(request.seed)
     splits = {name: _split(name, _sample(read_in[name], request.limit, random)) for name in paths}
     corpus = Corpus(splits["train"], splits["dev"], splits["test"], request.property)
-    if len(corpus.inventory) < 2:
+    inventory = corpus.inventory()
+    if len(inventory) < 2:
         raise InputError(f"{request.train}: all {corpus.train.n_words} training words have the same label "
-                         f"({corpus.inventory[0]!r}) of {request.property}; a probe takes two labels or more")
+                         f"({inventory[0]!r}) of {request.property}; a probe takes two labels or more")
     return corpus
 
 

@@ -98,8 +98,7 @@ def _fetch(file: RemoteFile, folder: Path, bar: "_Bar") -> None:
     try:
         pooch.retrieve(file.url, f"sha256:{file.sha256}", file.name, folder, downloader=downloader)
     except requests.HTTPError as error:
-        raise InputError(f"{file.url}: the server answered {error.response.status_code} {error.response.reason}; "
-                         "fetch it by hand, or try again later") from error
+        raise InputError(f"{file.url}: the server refused ({error}); fetch it by hand, or try again later") from error
     except requests.RequestException as error:
         raise InputError(f"{file.url}: cannot be reached ({type(error).__name__}); is there a network? "
                          "Everything else works without one") from error

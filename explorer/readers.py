@@ -10,10 +10,10 @@ import itertools
 import lzma
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import conllu
 
@@ -29,7 +29,7 @@ ALIASES = {"pos": "upos", "upostag": "upos", "xpostag": "xpos", "tag": "xpos"}
 WORD_HEADERS = {"word", "words", "form", "token", "tokens"}
 SENTENCE_HEADERS = {"sentence_id", "sent_id", "sentence", "sentence_number"}
 ABSENT = "_"  # label of a word that lacks a FEATS or MISC key: that it lacks it is knowledge too
-MAGIC = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
+MAGIC: dict[bytes, Callable[[Path, str], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
 AHEAD = 400  # sentences that are looked at to tell what a file offers
 UNUSED = {name: lambda line, i: None for name in ("lemma", "head", "deprel", "deps")}  # twice as fast without
 
@@ -216,7 +216,8 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
 def _open(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         start = file.read(2)
-    return MAGIC.get(start, open)(path, "rb")
+    opener: Callable[[Path, str], Any] = MAGIC.get(start, open)
+    return opener(path, "rb")
 
 
 def _label(token: conllu.Token, name: str) -> str:

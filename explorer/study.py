@@ -139,10 +139,10 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     k = _k(request.k, checkpoints[0].width)
     stages = _Stages(corpus, checkpoints, on_progress)
     activations = {c.name: _activations(c, corpus, request, store, stages) for c in checkpoints}
+    of_labels = _labels_digest(corpus)
     specs = tuple(
-        (c.name, LayerSpec(*(activations[c.name][split].spec for split in SPLITS), _labels_digest(corpus), 0,
-                           request.probe))
-        for c in checkpoints
+        (name, LayerSpec(found["train"].spec, found["dev"].spec, found["test"].spec, of_labels, 0, request.probe))
+        for name, found in activations.items()
     )
     labels = _Labels(corpus, activations[checkpoints[0].name])
     tables = []
@@ -155,10 +155,13 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     table = pd.concat([parts, *_intervals(parts, checkpoints[0].name, labels.sentence_lengths)], ignore_index=True)
     table = table[COLUMNS]
     study_spec = StudySpec(specs, k)
-    meta = {"request": dataclasses.asdict(request), "notes": labels.notes, "created": _now()}
-    store.put_table(study_spec, table, {"what": f"study: {title(request)}", **meta})
+    study = Study(study_spec.key(), table, request, tuple(labels.notes), _now())
+    store.put_table(study_spec, table, {
+        "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": labels.notes,
+        "created": study.created,
+    })
     on_progress(1, 1, "done")
-    return Study(study_spec.key(), table, request, tuple(labels.notes), meta["created"])
+    return study
 
 
 def probe_layer(
@@ -171,19 +174,18 @@ def probe_layer(
     of its own, fitted on these neurons alone. Two processes that want the same layer take turns.
     """
     with store.lock(spec.key(), lambda: on_progress(0, 1, "waiting for another process at the same layer")):
-        have = store.table(spec)
-        missing = [k for k in ks if have is None or k not in set(have.k)]
+        parts = [found for found in [store.table(spec)] if found is not None]
+        missing = sorted(set(ks).difference(*(part.k for part in parts)))
         if missing:
-            rows = list(_fit(spec, activations, labels, missing, store, on_progress))
-            have = pd.concat([have, pd.DataFrame(rows)] if have is not None else [pd.DataFrame(rows)])
-            have = have.sort_values(["k", "split", "label", "metric"], ignore_index=True)
-            store.put_table(spec, have, {"what": f"probes: layer {spec.layer}, {labels.what}"})
-    return have[have.k.isin(ks)]
+            parts.append(pd.DataFrame(_fit(spec, activations, labels, missing, on_progress)))
+        table = pd.concat(parts).sort_values(["k", "split", "label", "metric"], ignore_index=True)
+        if missing:
+            store.put_table(spec, table, {"what": f"probes: layer {spec.layer}, {labels.what}"})
+    return table[table.k.isin(ks)]
 
 
 def _fit(
-    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], store: Store,
-    on_progress: Progress,
+    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], on_progress: Progress,
 ) -> Iterator[dict]:
     """The rows of probe_layer's table for these k."""
     from explorer.probes import LayerProbes
