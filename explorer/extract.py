@@ -112,13 +112,14 @@ def encode(tokenizer: PreTrainedTokenizerBase, sentences: Sequence[Sequence[str]
     backend = tokenizer.backend_tokenizer
     backend.no_padding()
     backend.enable_truncation(max_length)
-    # byte-level tokenizers know the start of a word by its space; others ignore it or strip it
+    # byte-level tokenizers know the start of a word by the space before it
     space = " " if "ByteLevel" in repr(backend.pre_tokenizer) else ""
+    plain = {"", *tokenizer.get_added_vocab()}
     fate = np.full(sum(map(len, sentences)), DROPPED, np.uint8)
     ids, segments, words, lengths, first = [], [], [], [], 0
     for start in range(0, len(sentences), CHUNK):
         chunk = sentences[start:start + CHUNK]
-        texts = [[word and space + word.removeprefix(space) for word in sentence] for sentence in chunk]
+        texts = [[word if word in plain else space + word.removeprefix(space) for word in line] for line in chunk]
         for sentence, encoding in zip(chunk, backend.encode_batch(texts, is_pretokenized=True), strict=True):
             word = _words(encoding.word_ids, first)
             cut = [_words(rest.word_ids, first) for rest in encoding.overflowing]
@@ -219,8 +220,8 @@ def _forward(model: PreTrainedModel, inputs: dict[str, np.ndarray], checkpoint: 
 def _check(activations: Tensor, layer: int, dtype: str) -> None:
     low, high = (value.item() for value in torch.aminmax(activations))
     if not math.isfinite(low + high):
-        raise InputError(f"activations of layer {layer}: {'nan' if math.isnan(low + high) else 'infinity'} among them; "
-                         "the weights are damaged, or made for another version of the model")
+        raise InputError(f"activations: those of layer {layer} are not all finite; the model's weights are damaged, or "
+                         "made for another architecture")
     largest = max(-low, high)
     if largest > LARGEST[dtype]:
         raise Overflow(f"layer {layer} has activations of {largest:,.0f}, {dtype} holds {LARGEST[dtype]:,.0f}")

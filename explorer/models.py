@@ -66,7 +66,6 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
         raise InputError(f"model {name}: no tokenizer in {folder}; takes tokenizer.json or a vocabulary "
                          f"({', '.join(VOCABULARIES[1:])}), the one of the model it was fine-tuned from")
     sizes = {what: _size(name, folder, config, keys) for what, keys in NAMES.items()}
-    on_progress(0, 1, f"digest of {name}")
     return Checkpoint(
         name, folder, _digest([folder / "config.json", *weights, *tokenizer]), _model_type(name, folder, config),
         sizes["blocks"] + 1, sizes["width"], sizes["vocabulary"], _max_length(folder, config), _digest(tokenizer),
