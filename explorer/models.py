@@ -113,12 +113,14 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     if model.main_input_name != "input_ids":
         raise InputError(f"model {checkpoint.name}: {checkpoint.model_type} takes {model.main_input_name}; "
                          "takes a model of text")
-    decoder = "decoder." if model.config.is_encoder_decoder else "pooler"
-    missing = sorted(k for k in report["missing_keys"] if "pooler" not in k and not k.startswith(decoder))
+    if hasattr(model, "encoder") and hasattr(model, "decoder"):
+        encoder, aside = model.get_encoder(), ("decoder.", "pooler")
+    else:
+        encoder, aside = model, ("pooler",)
+    missing = sorted(name for name in report["missing_keys"] if not any(part in name for part in aside))
     if missing:
         raise InputError(f"model {checkpoint.name}: the weights in {checkpoint.folder} lack {len(missing)} of its "
                          f"parameters ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})")
-    encoder = model.get_encoder() if model.config.is_encoder_decoder else model
     rows = model.get_input_embeddings().num_embeddings
     largest = max(tokenizer.get_vocab().values())
     if largest >= rows:
@@ -141,8 +143,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
 
 
 def _folder(name: str, on_progress: Progress) -> Path:
+    if not name:
+        raise InputError("model: got no name; takes a folder, a starter name or a hub id")
     for folder in (Path(name).expanduser(), STARTER / name):
-        if name and folder.is_dir():
+        if folder.is_dir():
             return folder.resolve()
     if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
         raise InputError(f"model {name}: there is no such folder; takes a folder, a starter name or a hub id")
