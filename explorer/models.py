@@ -6,6 +6,7 @@ never runs: weights are read from safetensors, or from .bin by torch's weights-o
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,11 +114,10 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     if model.main_input_name != "input_ids":
         raise InputError(f"model {checkpoint.name}: {checkpoint.model_type} takes {model.main_input_name}; "
                          "takes a model of text")
-    if hasattr(model, "encoder") and hasattr(model, "decoder"):
-        encoder, aside = model.get_encoder(), ("decoder.", "pooler")
-    else:
-        encoder, aside = model, ("pooler",)
-    missing = sorted(name for name in report["missing_keys"] if not any(part in name for part in aside))
+    halves = hasattr(model, "encoder") and hasattr(model, "decoder")
+    encoder = model.get_encoder() if halves else model
+    missing = sorted(name for name in report["missing_keys"]
+                     if "pooler" not in name and not (halves and "decoder." in name))
     if missing:
         raise InputError(f"model {checkpoint.name}: the weights in {checkpoint.folder} lack {len(missing)} of its "
                          f"parameters ({', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''})")
@@ -167,13 +167,20 @@ def _weights(name: str, folder: Path) -> list[Path]:
     for file in (*SAFETENSORS, *BIN):
         path = folder / file
         if path.is_file():
-            shards = set(_read_json(path)["weight_map"].values()) if path.suffix == ".json" else ()
+            shards = _shards(path) if path.suffix == ".json" else set()
             missing = [shard for shard in shards if not (folder / shard).is_file()]
             if missing:
                 raise InputError(f"model {name}: {path} names {len(shards)} files of weights, and "
                                  f"{', '.join(sorted(missing))} is not there")
             return [path, *(folder / shard for shard in sorted(shards))]
     raise InputError(f"model {name}: no weights in {folder}; takes {SAFETENSORS[0]} or {BIN[0]}, whole or in shards")
+
+
+def _shards(index: Path) -> set[str]:
+    files = _read_json(index).get("weight_map")
+    if not isinstance(files, dict) or not files:
+        raise InputError(f"{index}: has no weight_map, which names the files of weights")
+    return set(files.values())
 
 
 def _read_json(path: Path) -> dict:
@@ -188,7 +195,7 @@ def _read_json(path: Path) -> dict:
 
 def _size(name: str, folder: Path, config: dict, keys: tuple[str, ...]) -> int:
     for key in keys:
-        if isinstance(config.get(key), int):
+        if isinstance(config.get(key), int) and config[key] > 0:
             return config[key]
     raise InputError(f"model {name}: {folder / 'config.json'} has none of {', '.join(keys)} (model_type "
                      f"{config.get('model_type')}); takes a text model whose layers have hidden states")
@@ -205,7 +212,8 @@ def _max_length(folder: Path, config: dict) -> int:
     """Sub-words that fit, by the model's positions; its tokenizer's limit counts only where there are none."""
     positions = next((config[key] for key in POSITIONS if isinstance(config.get(key), int) and config[key] > 0), None)
     if positions is None and (folder / "tokenizer_config.json").is_file():
-        positions = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+        limit = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+        positions = limit if isinstance(limit, int | float) else None
     elif positions is not None and config["model_type"] in OFFSET_POSITIONS:
         positions -= (1 if config.get("pad_token_id") is None else config["pad_token_id"]) + 1
     return min(int(positions or LONGEST), LONGEST)
@@ -240,9 +248,6 @@ def _behaviour(checkpoint: Checkpoint) -> dict[str, object]:
 @contextmanager
 def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     """Keep transformers' tables and progress bars to itself; turn what it cannot read into InputError."""
-    import pickle
-
-    from safetensors import SafetensorError
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -250,7 +255,10 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
     logging.disable_progress_bar()
     try:
         yield
-    except (SafetensorError, pickle.UnpicklingError, OSError, ValueError, RuntimeError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise InputError(f"model {checkpoint.name}: the .bin in {checkpoint.folder} is damaged, or holds more than "
+                         "weights; it is not run") from error
+    except Exception as error:  # of a file that somebody else wrote; the tokenizers library raises nothing narrower
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"model {checkpoint.name}: {checkpoint.folder} cannot be loaded "
                          f"({type(error).__name__}: {reason})") from error

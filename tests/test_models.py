@@ -204,11 +204,11 @@ def test_pickled_code_does_not_run(bert: Path, tmp_path: Path, legacy: bool) -> 
     weights = torch.load(bert / "pytorch_model.bin")
     torch.save(weights | {"more": Malicious(tmp_path / "ran")}, bert / "pytorch_model.bin",
                _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(InputError, match="cannot be loaded"):
+    with pytest.raises(InputError, match="is damaged, or holds more than weights; it is not run"):
         load(resolve(str(bert)))
     assert not (tmp_path / "ran").exists()
-    (bert / "pytorch_model.bin").write_bytes(pickle.dumps(Malicious(tmp_path / "ran")))
-    with pytest.raises(InputError, match="cannot be loaded"):
+    (bert / "pytorch_model.bin").write_bytes(pickle.dumps(Malicious(tmp_path / "ran"), protocol=2))
+    with pytest.raises(InputError, match="it is not run"):
         load(resolve(str(bert)))
     assert not (tmp_path / "ran").exists()
 
@@ -269,6 +269,11 @@ def config_of(config: object) -> Callable[[Path], None]:
     return lambda folder: (folder / "config.json").write_text(json.dumps(config.to_dict())) and None
 
 
+def empty_index(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
+    (folder / "model.safetensors.index.json").write_text("{}")
+
+
 def adapter(folder: Path) -> None:
     (folder / "config.json").rename(folder / "adapter_config.json")
 
@@ -281,6 +286,8 @@ def adapter(folder: Path) -> None:
     (write("config.json", "\udcff".encode("utf-8", "surrogateescape").decode("latin-1")), "cannot be read as JSON"),
     (write("config.json", "[]"), "config.json: holds a list; takes a JSON object"),
     (lambda folder: reconfigure(folder, model_type=None), "no model_type; add it"),
+    (lambda folder: reconfigure(folder, num_hidden_layers=-1), "none of encoder_layers, num_hidden_layers"),
+    (empty_index, "has no weight_map"),
     (adapter, "holds an adapter; takes a whole model"),
     (config_of(ViTConfig()), r"none of vocab_size, n_words \(model_type vit\); takes a text model"),
     (config_of(CLIPConfig()), r"none of hidden_size, .* \(model_type clip\); takes a text model"),
@@ -327,8 +334,12 @@ def slow_only(folder: Path) -> None:
 @pytest.mark.parametrize(("spoil", "message"), [
     (truncated, r"cannot be loaded \(SafetensorError"),
     (write("tokenizer.json", "{}"), "cannot be loaded"),
+    (write("tokenizer.json", '{"model": {"type": "?"}}'), "cannot be loaded"),
+    (write("tokenizer_config.json", "[]"), "cannot be loaded"),
     (lambda folder: reconfigure(folder, model_type="unheard-of"), "cannot be loaded .*unheard-of"),
     (lambda folder: reconfigure(folder, hidden_size=32), "cannot be loaded"),
+    (lambda folder: reconfigure(folder, num_attention_heads=0), "cannot be loaded"),
+    (lambda folder: reconfigure(folder, hidden_act="?"), "cannot be loaded"),
     (speech, "wav2vec2 takes input_values; takes a model of text"),
     (more_subwords, "its tokenizer has sub-word number 136, its embeddings end at 134"),
     (slow_only, "CanineTokenizer cannot tell which sub-word belongs to which word"),
@@ -375,7 +386,7 @@ def test_sentencepiece_models_are_converted(built: dict[str, Path], tmp_path: Pa
     folder = shutil.copytree(built[family], tmp_path / family, ignore=shutil.ignore_patterns("tokenizer*"))
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter([f"{word} {word}s" for word in WORDS] * 20), model_prefix=str(tmp_path / "trained"),
-        vocab_size=40, minloglevel=2,
+        vocab_size=45, minloglevel=2, control_symbols=["[CLS]", "[SEP]", "[MASK]", "<cls>", "<sep>"],
     )
     (tmp_path / "trained.model").rename(folder / file)
     tokenizer = load_tokenizer(resolve(str(folder)))
