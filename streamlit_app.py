@@ -1,10 +1,13 @@
-"""What does fine-tuning do to the linguistic knowledge inside a language model? streamlit run streamlit_app.py"""
+"""The app: streamlit run streamlit_app.py. What stands on every page: the sidebar and the jobs at work."""
 import streamlit as st
 
-from explorer.views import layers
-from explorer.views.sidebar import sidebar
+from explorer import cached
+from explorer.views import STYLE, layers, progress, sidebar
 
-st.set_page_config(page_title="What fine-tuning changes", page_icon=":material/neurology:", layout="wide")
+st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="wide")
+st.html(STYLE / "live.html", unsafe_allow_javascript=True)
+st.html(STYLE / "page.css")
 page = st.navigation([st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True)])
-sidebar()
+sidebar.show(cached.store())
+progress.show(cached.store())
 page.run()

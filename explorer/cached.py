@@ -1,27 +1,51 @@
-"""What the pages keep between reruns: the only wrappers of st.cache_data and st.cache_resource."""
+"""The only st.cache_* wrappers. Studies are named by their keys, which stand for all that they depend on."""
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
-from explorer import charts, corpus
+from explorer import charts, corpus, study
 from explorer.store import Store, default_root
-from explorer.study import Study, load
 
 
-@st.cache_resource
+@st.cache_resource(max_entries=1)
 def store() -> Store:
+    """The cache folder of this process."""
     return Store(default_root())
 
 
+@st.cache_data(max_entries=4)
+def finished(root: Path, changed: int) -> list[study.Summary]:
+    """The studies in the cache when its folder of results was last changed."""
+    return study.finished(Store(root))
+
+
+@st.cache_resource(max_entries=8)
+def load(root: Path, key: str) -> study.Study:
+    """A finished study; to be read only."""
+    return study.load(Store(root), key)
+
+
 @st.cache_resource(max_entries=32)
-def study(key: str) -> Study:
-    return load(store(), key)
+def grid(root: Path, key: str, finetuned: str) -> pd.DataFrame:
+    """charts.grid of a pair; to be read only."""
+    return charts.grid(load(root, key).table, load(root, key).base, finetuned)
 
 
-@st.cache_resource(max_entries=64)
-def grid(key: str, finetuned: str) -> pd.DataFrame:
-    return charts.grid(study(key).table, study(key).base, finetuned)
+@st.cache_resource(max_entries=32)
+def labels(root: Path, key: str, finetuned: str) -> pd.DataFrame:
+    """charts.labels of a pair; to be read only."""
+    return charts.labels(load(root, key).table, load(root, key).base, finetuned)
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
-def properties(path: str, identity: tuple[int, int], columns: tuple[int, int] | None) -> list[str]:
-    return corpus.properties(path, columns)
+@st.cache_resource(max_entries=32)
+def layer_charts(root: Path, key: str, finetuned: str) -> list[dict]:
+    """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
+    shown = grid(root, key, finetuned)
+    return [draw(shown).to_dict() for draw in (charts.by_layer, charts.delta_by_layer, charts.by_k)]
+
+
+@st.cache_data(max_entries=32)
+def offered(path: str, changed: int) -> list[str]:
+    """The properties that a corpus file has labels of."""
+    return corpus.properties(path)

@@ -1,151 +1,162 @@
-"""Charts of a study: data frames in, altair charts out; nothing here knows of Streamlit.
+"""Charts of one pair of checkpoints over the whole grid of layers and numbers of neurons.
 
-A chart holds the whole grid of layers and k, and shows the part that its two parameters choose: L, the layer, and K,
-the index of k in the grid. Bound to an element of the page they follow a slider while it is dragged, and neither data
-nor specification change; unbound they are fixed, for a file.
+A chart holds every layer and every k, and never changes as the sliders move: which of them it shows follows two inputs
+of the page, #live-layer (the layer) and #live-k (the place of k in the grid), while a slider is dragged.
 """
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
-Chart = alt.LayerChart | alt.FacetChart
-
-BEFORE, AFTER = "pre-trained", "fine-tuned"
-COLOURS = alt.Scale(domain=[BEFORE, AFTER], range=["#3b8fd9", "#e8741e"])  # apart for the colour-blind, on any ground
-FELL, ROSE, UNSURE = "#d1495b", "#2a9d6f", "#9a9a9a"
-MARK = "#8a8a8a"  # of the sliders' positions
-AXIS_WIDTH = 52  # pixels: charts one above the other have one layer axis
-LIVE = {"L": "#live-layer", "K": "#live-k"}  # elements whose value the parameters follow
-AT_LAYER, AT_K = "datum.layer == toNumber(L)", "datum.ki == toNumber(K)"
+COLOURS = {"pre-trained": "#0a7cc4", "fine-tuned": "#d05800"}  # apart for the colour-blind; 4:1 on white, on dark
+SHAPES = ["circle", "diamond"]
+NEUTRAL = "#858b96"
+LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
+AT_LAYER, AT_K = f"datum.layer == {LAYER}", f"datum.k == {K}"
+FONT = 14  # pixels: readable from the back of a lecture hall
+MARGIN = 46  # pixels left of each plot, so that layers stand below one another
+HEIGHT, LOW = 250, 300  # pixels of a chart
+TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+CROWDED = 14  # layers, above which bars have no numbers of their own
 
 
 def grid(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:
-    """What the charts draw: a row for each layer and k with before, after, delta, low, high (shares) and ki.
+    """Figures of a pair on the whole test split, from a study's table: one row for each layer and k.
 
-    table is a study's; the figures are of the whole test split, low and high the delta's 95 % interval.
+    Columns layer, k, n (test words); before, after (accuracy, %) and delta (after minus before, points), each with
+    its bounds at 95 %, such as delta_low and delta_high.
     """
     whole = table[(table.split == "test") & (table.label == "")]
     index = ["layer", "k"]
-    before = whole[(whole.checkpoint == base) & (whole.metric == "accuracy")].set_index(index).value
-    after = whole[whole.checkpoint == finetuned].pivot_table(index=index, columns="metric", values="value")
-    wide = pd.DataFrame({BEFORE: before, AFTER: after.accuracy, "delta": after.delta, "low": after.delta_low,
-                         "high": after.delta_high}).reset_index()
-    wide["ki"] = wide.k.rank(method="dense").astype(int) - 1
-    return wide
+    found: dict[str, pd.Series] = {}
+    for column, name, metric in (("before", base, "accuracy"), ("after", finetuned, "accuracy"),
+                                 ("delta", finetuned, "delta")):
+        rows = whole[whole.checkpoint == name].pivot_table(index=index, columns="metric", values="value")
+        found |= {column + bound: 100 * rows[metric + bound] for bound in ("", "_low", "_high")}
+    return pd.DataFrame(found).round(3).assign(n=whole.groupby(index).n.first()).reset_index()
 
 
-def accuracy_by_layer(wide: pd.DataFrame, layer: int | None = None, ki: int | None = None) -> Chart:
-    """Both checkpoints' probe accuracy in every layer, at the chosen k; the chosen layer is marked."""
-    lines = _at_k(_both(wide)).mark_line(point=alt.OverlayMarkDef(size=60), strokeWidth=2.5).encode(
-        _layer_axis(wide, labels=False), _accuracy_axis(wide), _colour(), tooltip=_tooltip())
-    return _finished([_layer_rule(wide), lines], layer, ki, 250, "Probe accuracy by layer")
+def labels(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:
+    """Test accuracy of a pair label by label: one row for each layer, k and label.
+
+    Columns layer, k, label, n (test words), before, after (%) and delta (points).
+    """
+    parts = table[(table.split == "test") & (table.label != "") & (table.metric == "accuracy")]
+    before, after = (parts[parts.checkpoint == name].set_index(["layer", "k", "label"]) for name in (base, finetuned))
+    found = pd.DataFrame({"n": before.n, "before": 100 * before.value, "after": 100 * after.value})
+    return found.assign(delta=found.after - found.before).reset_index()
 
 
-def delta_by_layer(wide: pd.DataFrame, layer: int | None = None, ki: int | None = None) -> Chart:
-    """Fine-tuned minus pre-trained in every layer, at the chosen k, with 95 % intervals; grey where they hold zero."""
-    base = _at_k(alt.Chart(wide)).transform_calculate(
-        points="100 * datum.delta", from_="100 * datum.low", to="100 * datum.high",
-        sure=f"datum.low > 0 ? '{ROSE}' : datum.high < 0 ? '{FELL}' : '{UNSURE}'",
-    )
-    limit = 100 * max(abs(wide.low.min()), abs(wide.high.max()), 0.005)
-    y = alt.Y("points:Q", title="delta (points)", scale=alt.Scale(domain=[-limit, limit], nice=True),
-              axis=alt.Axis(minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH, tickCount=5, format="+"))
-    bars = base.mark_bar(size=_bar(wide), opacity=0.75).encode(
-        _layer_axis(wide), y, alt.Color("sure:N", scale=None), tooltip=_tooltip())
-    spans = base.mark_rule(strokeWidth=1.5).encode(_layer_axis(wide), alt.Y("from_:Q"), alt.Y2("to:Q"),
-                                                   color=alt.value(MARK))
-    return _finished([_layer_rule(wide), bars, spans], layer, ki, 180, "Change by layer: fine-tuned minus pre-trained")
+def by_layer(grid: pd.DataFrame) -> alt.LayerChart:
+    """Accuracy of both checkpoints by layer, at the slider's k."""
+    x, whole = _layer_axis(grid), grid.k.max()
+    title = f"'Accuracy by layer, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')"
+    return _chart(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_K)])
 
 
-def accuracy_by_k(wide: pd.DataFrame, layer: int | None = None, ki: int | None = None) -> Chart:
-    """Both checkpoints' accuracy against the number of best neurons, in the chosen layer; the chosen k is marked."""
-    x = alt.X("k:Q", title="top-k neurons of the layer (log scale)",
-              scale=alt.Scale(type="log", domain=[1, int(wide.k.max())], nice=False))
-    lines = _both(wide).transform_filter(AT_LAYER).mark_line(point=alt.OverlayMarkDef(size=40), strokeWidth=2.5).encode(
-        x, _accuracy_axis(wide), _colour(), tooltip=_tooltip())
-    ks = wide[["k", "ki"]].drop_duplicates()
-    rule = _at_k(alt.Chart(ks)).mark_rule(color=MARK, strokeWidth=2, strokeDash=[5, 4]).encode(x)
-    return _finished([rule, lines], layer, ki, 250, "Accuracy by number of neurons in the chosen layer")
+def by_k(grid: pd.DataFrame) -> alt.LayerChart:
+    """Accuracy of both checkpoints by number of neurons, at the slider's layer."""
+    whole = int(grid.k.max())
+    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.5], nice=False),
+              axis=alt.Axis(title="Neurons in the probe (top-k, log scale)", values=ticks, format="d"))
+    title = f"'Accuracy by number of neurons, layer ' + {LAYER}"
+    return _chart(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_LAYER)])
 
 
-def readout(wide: pd.DataFrame, layer: int | None = None, ki: int | None = None) -> Chart:
-    """One line of text: the figures at the chosen layer and k."""
-    text = (
-        f"'Layer ' + datum.layer + ', top ' + format(datum.k, ',') + (datum.k == 1 ? ' neuron' : ' neurons')"
-        f" + ':  {BEFORE} ' + format(datum['{BEFORE}'], '.1%') + ',  {AFTER} ' + format(datum['{AFTER}'], '.1%')"
-        " + ',  delta ' + format(100 * datum.delta, '+.1f') + ' points'"
-    )
-    line = alt.Chart(wide).transform_filter(f"{AT_LAYER} && {AT_K}").transform_calculate(text=text).mark_text(
-        align="left", fontSize=17, fontWeight=600, dx=2).encode(alt.Text("text:N"), x=alt.value(0), y=alt.value(12))
-    return alt.layer(line).add_params(*_params(layer, ki)).properties(height=24, width="container")
+def delta_by_layer(grid: pd.DataFrame) -> alt.LayerChart:
+    """Fine-tuned minus pre-trained by layer with its 95 % interval, at the slider's k; pale where that holds zero."""
+    x, last = _layer_axis(grid, "Layer (0: embeddings)"), grid.layer.max()
+    low, high = min(grid.delta_low.min(), 0.0), max(grid.delta_high.max(), 0.0)
+    room = 0.2 * max(high - low, 1.0)  # for the numbers
+    y = alt.Y("delta:Q", scale=alt.Scale(domain=[low - room, high + room], nice=False),
+              axis=_value_axis("Delta (points)", "+", tickCount=6))
+    rows = alt.Chart().transform_filter(AT_K)
+    unsure = alt.condition("datum.delta_low <= 0 && datum.delta_high >= 0", alt.value(0.35), alt.value(0.75))
+    bars = rows.mark_bar(color=NEUTRAL, size=min(26.0, 300 / (last + 1))).encode(
+        x=x, y=y, opacity=unsure, tooltip=_tooltip())
+    intervals = rows.mark_rule(color=NEUTRAL, strokeWidth=2).encode(x=x, y="delta_low:Q", y2="delta_high:Q")
+    zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0))
+    numbered = rows.transform_calculate(text="abs(datum.delta) < 0.05 ? '0.0' : format(datum.delta, '+.1f')")
+    numbered = numbered.transform_filter(AT_LAYER) if last >= CROWDED else numbered
+    falls, rises = (
+        _text(numbered.transform_filter(f"datum.delta {sign} 0").encode(x=x, y=f"delta_{end}:Q"), FONT - 1, dy)
+        for sign, end, dy in (("<", "low", 12), (">=", "high", -10)))
+    title = "'Delta by layer (fine-tuned − pre-trained)'"
+    return _chart(grid, title, LOW, [zero, bars, intervals, _rule(x), falls, rises])
 
 
-def _params(layer: int | None, ki: int | None) -> list[alt.Parameter]:
-    """L and K: fixed where a value is given, bound to the page's elements where not."""
-    fixed = {"L": layer, "K": ki}
-    return [
-        alt.param(name=name, value=fixed[name]) if fixed[name] is not None
-        else alt.param(name=name, value="0", bind=alt.BindDirect(element=LIVE[name], event="input"))
-        for name in LIVE
+def _accuracies(grid: pd.DataFrame, x: alt.X, shown: str) -> alt.LayerChart:
+    """Both checkpoints' lines along x, where `shown` holds, and their values at the sliders' position."""
+    low, high = grid[["before", "after"]].min(axis=None), grid[["before", "after"]].max(axis=None)
+    room = 0.1 * max(high - low, 1.0)  # for the numbers
+    step = 10 if high - low < 60 else 20
+    y = alt.Y("accuracy:Q", axis=_value_axis("Accuracy (%)", "d", values=list(range(0, 101, step))),
+              scale=alt.Scale(domain=[max(low - room, 0), high + 1.3 * room], nice=False))
+    legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, symbolStrokeWidth=3,
+                        labelFontSize=FONT + 1, offset=2)
+    names = list(COLOURS)
+    colour = alt.Color("checkpoint:N", legend=legend, scale=alt.Scale(domain=names, range=list(COLOURS.values())))
+    shape = alt.Shape("checkpoint:N", legend=legend, scale=alt.Scale(domain=names, range=SHAPES))
+    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
+    upper = "datum.accuracy > min(datum.before, datum.after) || datum.delta == 0 && datum.role == 'before'"
+    parts = [
+        alt.Chart().mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
+        alt.Chart().mark_point(filled=True, size=70, opacity=1).encode(
+            x=x, y=y, color=colour, shape=shape, tooltip=_tooltip()),
+        here.mark_point(filled=True, size=200, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
+        *(_text(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
+          for condition, dy in ((upper, -17), (f"!({upper})", 19))),
     ]
+    return alt.LayerChart(layer=parts, transform=[
+        alt.FilterTransform(shown), alt.FoldTransform(fold=["before", "after"], **{"as": ["role", "accuracy"]}),
+        alt.CalculateTransform(calculate=f"datum.role == 'before' ? '{names[0]}' : '{names[1]}'",
+                               **{"as": "checkpoint"}),
+        alt.CalculateTransform(calculate="format(datum.accuracy, '.1f')", **{"as": "text"}),
+    ])
 
 
-def _finished(layers: list[alt.Chart], layer: int | None, ki: int | None, height: int, title: str) -> Chart:
-    return alt.layer(*layers).add_params(*_params(layer, ki)).properties(
-        height=height, width="container", title=alt.TitleParams(title, anchor="start"))
+def _text(chart: alt.Chart, size: int, dy: int, colour: alt.Color | None = None) -> alt.LayerChart:
+    """datum.text beside its mark, on a rim of the page's own colour that keeps lines away from it."""
+    rim = chart.mark_text(stroke=alt.expr("background"), strokeWidth=5, strokeJoin="round", fontSize=size,
+                          fontWeight="bold", dy=dy)
+    text = chart.mark_text(color=NEUTRAL, fontSize=size, fontWeight="bold", dy=dy)
+    text = text.encode(color=colour) if colour else text
+    return alt.LayerChart(layer=[rim.encode(text="text:N"), text.encode(text="text:N")])
 
 
-def _both(wide: pd.DataFrame) -> alt.Chart:
-    return alt.Chart(wide).transform_fold([BEFORE, AFTER], as_=["checkpoint", "accuracy"])
+def _rule(x: alt.X) -> alt.Chart:
+    """The line that shows where the slider of this axis stands."""
+    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
+    return here.mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
 
 
-def _at_k(chart: alt.Chart) -> alt.Chart:
-    return chart.transform_filter(AT_K)
+def _layer_axis(grid: pd.DataFrame, title: str | None = None) -> alt.X:
+    last = int(grid.layer.max())
+    return alt.X("layer:Q", scale=alt.Scale(domain=[-0.5, last + 0.5], nice=False, padding=0),
+                 axis=alt.Axis(title=title, values=list(range(last + 1)), format="d", grid=False))
 
 
-def _layer_axis(wide: pd.DataFrame, labels: bool = True) -> alt.X:
-    last = int(wide.layer.max())
-    axis = alt.Axis(values=list(range(last + 1)), format="d", grid=False, labels=labels, ticks=labels)
-    return alt.X("layer:Q", title="layer (0: embeddings)" if labels else None, axis=axis,
-                 scale=alt.Scale(domain=[-0.5, last + 0.5], nice=False))
-
-
-def _layer_rule(wide: pd.DataFrame) -> alt.Chart:
-    layers = wide[["layer"]].drop_duplicates()
-    return alt.Chart(layers).transform_filter(AT_LAYER).mark_rule(
-        color=MARK, strokeWidth=2, strokeDash=[5, 4]).encode(_layer_axis(wide))
-
-
-def _accuracy_axis(wide: pd.DataFrame) -> alt.Y:
-    """One range for every k and layer: nothing jumps when a slider moves."""
-    lowest = min(wide[BEFORE].min(), wide[AFTER].min())
-    return alt.Y("accuracy:Q", title="accuracy (%)", scale=alt.Scale(domain=[int(10 * lowest) / 10, 1]),
-                 axis=alt.Axis(format="%", minExtent=AXIS_WIDTH, maxExtent=AXIS_WIDTH, tickCount=6))
-
-
-def _colour() -> alt.Color:
-    return alt.Color("checkpoint:N", scale=COLOURS, legend=alt.Legend(title=None, orient="top-right", symbolSize=120))
+def _value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
+    return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)
 
 
 def _tooltip() -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("layer:Q", title="layer"), alt.Tooltip("k:Q", title="neurons", format=","),
-        alt.Tooltip(f"{BEFORE}:Q", format=".1%"), alt.Tooltip(f"{AFTER}:Q", format=".1%"),
-        alt.Tooltip("delta:Q", format="+.1%"), alt.Tooltip("low:Q", title="delta, 95 % from", format="+.1%"),
-        alt.Tooltip("high:Q", title="to", format="+.1%"),
+    shown = {"before": "pre-trained (%)", "after": "fine-tuned (%)", "delta": "delta (points)",
+             "delta_low": "delta, 95 % from", "delta_high": "to"}
+    return [alt.Tooltip("layer:Q"), alt.Tooltip("k:Q", title="neurons"),
+            *(alt.Tooltip(f"{field}:Q", title=title, format=".1f") for field, title in shown.items())]
+
+
+def _chart(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
+           ) -> alt.LayerChart:
+    """Layers in one chart that follows the sliders; title is a Vega expression."""
+    params = [
+        alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
+        alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
+        alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
     ]
-
-
-def _bar(wide: pd.DataFrame) -> float:
-    """Pixels: bars of a 12-layer and of a 24-layer model both leave gaps."""
-    return min(40.0, 420 / (int(wide.layer.max()) + 1))
-
-
-def labels(table: pd.DataFrame, base: str, finetuned: str, layer: int, k: int) -> pd.DataFrame:
-    """Accuracy of each label of the test split, in percent, the most changed first: label, before, after, delta, n."""
-    rows = table[(table.split == "test") & (table.label != "") & (table.layer == layer) & (table.k == k)
-                 & (table.metric == "accuracy")]
-    before = rows[rows.checkpoint == base].set_index("label")
-    after = rows[rows.checkpoint == finetuned].set_index("label")
-    found = pd.DataFrame({BEFORE: 100 * before.value, AFTER: 100 * after.value, "n": before.n})
-    found.insert(2, "delta", found[AFTER] - found[BEFORE])
-    return found.sort_values("delta", key=lambda delta: -delta.abs(), kind="stable").reset_index()
+    heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
+    axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
+    chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
+    return chart.add_params(*params).properties(data=grid)

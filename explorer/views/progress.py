@@ -1,86 +1,96 @@
-"""Jobs on the page: how far they are, how to stop them, what to do when one went wrong."""
+"""Jobs at work: how far they are and how they ended, from their files, so that a reload loses nothing."""
 import streamlit as st
 
-from explorer import cached, jobs
-from explorer.jobs import Job
+from explorer import jobs
+from explorer.specs import InputError
+from explorer.store import Store
 from explorer.study import StudyRequest, title
+from explorer.views.messages import problem
 
-STATES = {"queued": "Waiting for its turn", "running": "Running"}
+POLL = 1.0  # seconds
 
 
-def show_jobs() -> None:
-    """The jobs at work, or how the last one ended if it ended badly."""
-    found = jobs.jobs(cached.store())
-    active = [job.id for job in found if job.active]
+def start(store: Store, request: StudyRequest) -> None:
+    """Submit a study and name its job in the address."""
+    try:
+        st.query_params["job"] = jobs.submit(store, request)
+    except InputError as error:
+        problem("The study could not be started", str(error))
+
+
+def show(store: Store) -> None:
+    """The jobs at work, and how the one that the address names has ended; when it is done, its study opens."""
+    active = [job.id for job in jobs.jobs(store) if job.active]
     if active:
-        _watch(active)
-    elif found and found[0].state in ("failed", "cancelled") and found[0].id != st.session_state.get("dismissed"):
-        _ended_badly(found[0])
+        _watch(store, active)
+    named = st.query_params.get("job")
+    if named and named not in active:
+        try:
+            _ended(store, jobs.status(store, named))
+        except InputError as error:
+            problem("The job in this link is not here", str(error))
+            st.button("Dismiss", on_click=_dismiss)
 
 
-@st.fragment(run_every=1.0)
-def _watch(ids: list[str]) -> None:
-    """Repaint by itself; the rest of the page runs again once a job has ended."""
-    for job in (jobs.status(cached.store(), job_id) for job_id in ids):
-        if job.active:
-            _at_work(job)
-            continue
-        if job.state == "done" and job.id == st.query_params.get("job"):
-            del st.query_params["job"]
-            st.session_state["finished"] = job.result
+@st.fragment(run_every=POLL)
+def _watch(store: Store, ids: list[str]) -> None:
+    found = [jobs.status(store, job_id) for job_id in ids]
+    if not all(job.active for job in found):
         st.rerun()
+    for job in found:
+        with st.container(border=True):
+            _at_work(store, job)
 
 
-def _at_work(job: Job) -> None:
-    with st.container(border=True):
-        text, button = st.columns([6, 1], vertical_alignment="center")
-        text.markdown(f"**{STATES[job.state]}**")
-        text.text(_name(job))
-        button.button("Cancel", key=f"cancel {job.id}", on_click=jobs.cancel, args=(cached.store(), job.id),
-                      width="stretch")
-        st.progress(job.done / max(job.total, 1), text=_escaped(", ".join(filter(None, [job.what, _left(job)])) or "…"))
+def _at_work(store: Store, job: jobs.Job) -> None:
+    text, button = st.columns([5, 1], vertical_alignment="center")
+    with text:
+        st.markdown(f"**{_state(job)}**")
+        st.text(_title(job))
+    if button.button("Cancel", key=f"cancel {job.id}", width="stretch"):
+        jobs.cancel(store, job.id)
+        st.toast("Cancelling: the job stops at its next step, and what it has finished is kept.")
+    st.progress(job.done / job.total if job.total else 0.0)
+    st.text(job.what or "It starts once its process is up and its turn has come.")
 
 
-def _ended_badly(job: Job) -> None:
-    with st.container(border=True):
-        if job.state == "cancelled":
-            st.warning("Cancelled. What was computed is kept: run it again and it goes on from there.")
-        else:
-            st.error("The last study failed:")
-            st.text(job.message)
-        st.text(_name(job))
-        again, dismiss, _ = st.columns([1, 1, 4])
-        again.button("Run again", key="again", on_click=_again, args=(job,), width="stretch", type="primary")
-        dismiss.button("Dismiss", key="dismiss", on_click=_dismiss, args=(job,), width="stretch")
-        if job.log_tail:
-            with st.expander("End of its log"):
-                st.code(job.log_tail, language=None)
+def _state(job: jobs.Job) -> str:
+    if job.state == "queued":
+        return "Waiting"
+    left = job.seconds_left
+    return "Running" if left is None else f"Running, {_duration(left)} left"
 
 
-def _again(job: Job) -> None:
-    start(StudyRequest.from_dict(job.request))
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(5, round(seconds / 5) * 5)} s"
+    return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
 
 
-def _dismiss(job: Job) -> None:
-    st.session_state["dismissed"] = job.id
+def _ended(store: Store, job: jobs.Job) -> None:
+    if job.state == "done":
+        _dismiss()
+        if job.kind == "study":
+            st.query_params["study"] = job.result
+        st.rerun()
+    if job.state == "failed":
+        problem("The study failed", job.message)
+    else:
+        st.info("**Cancelled.** What was finished is kept: run it again and it goes on from there.",
+                icon=":material/cancel:")
+    again, dismiss, _ = st.columns([1, 1, 4])
+    if job.kind == "study" and again.button("Run again", type="primary", width="stretch"):
+        start(store, StudyRequest.from_dict(job.request))
+        st.rerun()
+    dismiss.button("Dismiss", on_click=_dismiss, width="stretch")
+    if job.log_tail:
+        with st.expander("End of the job's log"):
+            st.code(job.log_tail, language=None, wrap_lines=True)
 
 
-def start(request: StudyRequest) -> None:
-    """Submit a study; the address remembers whose page waits for it."""
-    st.query_params["job"] = jobs.submit(cached.store(), request)
-
-
-def _name(job: Job) -> str:
+def _title(job: jobs.Job) -> str:
     return title(StudyRequest.from_dict(job.request)) if job.kind == "study" else job.kind
 
 
-def _left(job: Job) -> str:
-    seconds = job.seconds_left
-    if seconds is None:
-        return ""
-    return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {max(seconds, 1):.0f} s left"
-
-
-def _escaped(text: str) -> str:
-    """Text from files and folders, safe where Streamlit takes Markdown."""
-    return "".join(f"\\{char}" if char in "\\`*_{}[]()#+-.!|<>$:~^" else char for char in text)
+def _dismiss() -> None:
+    st.query_params.pop("job", None)

@@ -1,5 +1,5 @@
-"""The sidebar: a finished study to look at, or the parts of a new one."""
-from pathlib import Path
+"""The sidebar: what a new study is of, and the button that runs it."""
+from pathlib import Path, PurePath
 
 import streamlit as st
 
@@ -7,110 +7,100 @@ from explorer import cached
 from explorer.corpus import TREEBANK, CorpusRequest, find
 from explorer.models import STARTER, steps
 from explorer.specs import InputError
-from explorer.study import StudyRequest, finished
+from explorer.store import Store
+from explorer.study import StudyRequest
+from explorer.views.fields import suggesting
+from explorer.views.messages import problem
 from explorer.views.progress import start
 
-HUB = ("google-bert/bert-base-cased", "FacebookAI/roberta-base", "xlnet/xlnet-base-cased")
+HUB = ("bert-base-cased", "roberta-base", "xlnet-base-cased")
+RUNS = Path("runs")
+USUAL = "upos"
 
 
-def sidebar() -> None:
-    """All of it."""
+def show(store: Store) -> None:
+    """Draw it; its button starts a job, or says above the page why not."""
     with st.sidebar:
-        _finished()
         st.subheader("New study", anchor=False)
-        request = _new()
-        if st.button("Run study", type="primary", width="stretch", icon=":material/play_arrow:"):
-            _run(request)
+        request = _request()
+        pressed = st.button("Run study", type="primary", width="stretch", icon=":material/play_arrow:")
+    if pressed:
+        _run(store, request)
 
 
-def _finished() -> None:
-    """Choose among the studies in the cache; the key is part of the address."""
-    found = {summary.key: summary for summary in finished(cached.store())}
-    if (result := st.session_state.pop("finished", None)) in found:
-        st.session_state["study"] = result
-    wanted = st.query_params.get("study")
-    if wanted is not None and wanted not in found:
-        st.error("The study in this link is not in this cache. Run it here, or set EXPLORER_CACHE to where it is.")
-        st.text(wanted[:60])
-    if found:
-        st.selectbox("Study", list(found), format_func=lambda key: found[key].title, key="study", bind="query-params",
-                     help="Finished studies, the newest first.")
+def _request() -> StudyRequest:
+    """What is asked for, with empty names where nothing is given yet."""
+    base = suggesting(
+        "Pre-trained model", [*sorted(path.name for path in STARTER.glob("*")), *HUB], key="base",
+        placeholder="Hub id or folder", help="A model's id on the hub, with @revision if you like, or its folder.")
+    finetuned = _finetuned()
+    train, dev, test, label = _corpus()
+    pooling = st.segmented_control(
+        "Sub-word that stands for its word", ("last", "first", "mean"), default="last", required=True, key="pooling",
+        help="Models cut words into sub-words: a word's activations are those of its last one, its first one, or "
+             "their mean.")
+    limit = st.number_input(
+        "Sample size (sentences per split)", min_value=1, value=None, step=500, placeholder="all", key="limit",
+        help="At most so many sentences of each of train, dev and test, drawn at random with a fixed seed.")
+    return StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling)
 
 
-def _new() -> StudyRequest:
-    models = [*sorted(path.name for path in STARTER.glob("*") if (path / "config.json").is_file()), *HUB]
-    base = st.selectbox("Model: the pre-trained checkpoint", models, key="base", accept_new_options=True, index=None,
-                        placeholder="hub id, folder or starter name")
-    return StudyRequest(base or "", _checkpoints(), _corpus(), st.segmented_control(
-        "Sub-word that stands for its word", ("last", "first", "mean"), default="last", required=True, key="pooling"))
+def _run(store: Store, request: StudyRequest) -> None:
+    given = {"a pre-trained model": request.base, "a fine-tuned checkpoint": request.finetuned,
+             "a training file": request.corpus.train, "a property": request.corpus.property}
+    missing = [what for what, value in given.items() if not value]
+    if missing:
+        problem("Not enough to run yet", f"The sidebar still takes {', '.join(missing)}.")
+    else:
+        start(store, request)
 
 
-def _checkpoints() -> tuple[str, ...]:
-    """Fine-tuned checkpoints: one, or steps of a run."""
-    name = st.text_input("Fine-tuned checkpoint", key="finetuned", placeholder="hub id or folder",
-                         help="A checkpoint, or the folder of a run, whose steps are then listed.").strip()
-    found = steps(Path(name).expanduser()) if name else []
+def _finetuned() -> tuple[str, ...]:
+    """The fine-tuned checkpoint, or those of a run's steps that are chosen."""
+    name = suggesting(
+        "Fine-tuned checkpoint", sorted({str(path.parent) for path in RUNS.glob("*/checkpoint-*")}), key="finetuned",
+        placeholder="Folder, run or hub id",
+        help="A checkpoint that was fine-tuned from that model. Of a run, a folder with a checkpoint for each of "
+             "several steps, choose the steps to compare.")
+    found = {path.name: str(path) for path in steps(Path(name).expanduser())} if name else {}
     if not found:
         return (name,) if name else ()
-    chosen = st.multiselect("Steps of the run", [str(path) for path in found], default=[str(found[-1])], key="steps",
-                            format_func=lambda path: Path(path).name)
-    return tuple(chosen)
+    chosen = st.multiselect("Steps of the run", list(found), default=list(found)[-1:], key=f"steps of {name}",
+                            format_func=lambda step: step.removeprefix("checkpoint-"))
+    return tuple(found[step] for step in found if step in chosen)
 
 
-def _corpus() -> CorpusRequest:
-    starter = {name: f"starter-{name}.conllu" for name in ("train", "dev", "test")} if TREEBANK.is_dir() else {}
-    train = st.text_input("Corpus: training file", starter.get("train", ""), key="train",
-                          help="CoNLL-U, a column file or TSV with a header; plain, .gz or .xz.").strip()
-    ours = train == starter.get("train")
-    with st.expander("Dev and test files, columns, sample", expanded=not ours):
-        cut = "cut from the training file"
-        dev = st.text_input("Dev file", starter.get("dev", ""), key="dev", placeholder=cut).strip()
-        test = st.text_input("Test file", starter.get("test", ""), key="test", placeholder=cut).strip()
-        columns = _columns(st.text_input("Columns of a column file", key="columns", placeholder="such as 0,2",
-                                         help="The word's and the label's, counted from 0."))
-        limit = st.number_input("Sentences of each split, at most", 1, None, None, key="limit", placeholder="all")
-    return CorpusRequest(train, dev or None, test or None, _property(train, columns), columns, limit=limit)
+def _corpus() -> tuple[str, str | None, str | None, str]:
+    """Training, dev and test file, and the property."""
+    train = suggesting(
+        "Corpus: training file", sorted(path.name for path in TREEBANK.glob("*train*")), key="train",
+        placeholder="Path of a file",
+        help="Words with labels: CoNLL-U, columns as in CoNLL-2000, or TSV with a header; plain, .gz or .xz.")
+    with st.expander("Dev and test files"):
+        dev, test = (
+            st.text_input(f"{split.capitalize()} file", value=_sibling(train, split), key=f"{split} of {train}",
+                          placeholder="cut from the training file").strip() or None
+            for split in ("dev", "test"))
+    return train, dev, test, _property(train)
 
 
-def _columns(text: str) -> tuple[int, int] | None:
-    if not text.strip():
-        return None
-    try:
-        word, label = (int(part) for part in text.split(","))
-    except ValueError:
-        st.error("Columns: takes two numbers counted from 0, the word's and the label's, such as 0,2.")
-        return None
-    return word, label
+def _sibling(train: str, split: str) -> str:
+    """The file that lies beside the training file under the other split's name, if there is one."""
+    name = PurePath(train).name
+    other = str(PurePath(train).with_name(name.replace("train", split))) if "train" in name else ""
+    return other if other and Path(find(other)).is_file() else ""
 
 
-def _property(train: str, columns: tuple[int, int] | None) -> str:
-    """What the training file has labels of."""
-    if not train:
-        return ""
-    try:
-        status = Path(find(train)).stat()
-        names = cached.properties(train, (status.st_size, status.st_mtime_ns), columns)
-    except (InputError, OSError) as error:
-        _complain("Corpus", str(error))
-        return ""
-    return st.selectbox("Property to predict", names, key="property") or ""
-
-
-def _run(request: StudyRequest) -> None:
-    missing = [what for what, value in {
-        "a pre-trained checkpoint": request.base, "a fine-tuned checkpoint": request.finetuned,
-        "a training file": request.corpus.train, "a property": request.corpus.property,
-    }.items() if not value]
-    if missing:
-        st.error(f"Still to be given: {', '.join(missing)}.")
-        return
-    try:
-        start(request)
-    except InputError as error:
-        _complain("Study", str(error))
-
-
-def _complain(what: str, message: str) -> None:
-    """An error with words of the user's, which must not be read as Markdown."""
-    st.error(f"{what}: this cannot be used.")
-    st.text(message)
+def _property(train: str) -> str:
+    """One of the properties that the training file has labels of."""
+    options: list[str] = []
+    if train:
+        path = Path(find(train))
+        try:
+            options = cached.offered(train, path.stat().st_mtime_ns if path.is_file() else 0)
+        except InputError as error:
+            problem("This file cannot be used", str(error))
+    chosen = st.selectbox(
+        "Property", options, index=options.index(USUAL) if USUAL in options else 0, key=f"property of {train}",
+        disabled=not options, placeholder="Choose a training file", help="What the probes predict of every word.")
+    return chosen or ""
