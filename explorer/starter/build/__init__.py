@@ -1,0 +1,1 @@
+"""Makes the starter's models from text: `python -m explorer.starter.build`."""

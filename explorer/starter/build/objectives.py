@@ -1,0 +1,92 @@
+"""What the models learn from: masked words, or words in permuted order."""
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, one_hot
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+SHARE = 0.2  # of the sub-words of a window are predicted
+KEPT, SWAPPED = 0.1, 0.1  # of these, shown as they are, or another put in their place; the rest are masked
+
+
+@dataclass(frozen=True)
+class Masked:
+    """Masked language modelling (Devlin et al. 2019), masks drawn anew each time (Liu et al. 2019)."""
+
+    tokenizer: PreTrainedTokenizerFast
+
+    def windows(self, pieces: np.ndarray) -> Tensor:
+        """Sub-words (windows, length) between the special ones that begin and end a sentence."""
+        return _framed(pieces, [self.tokenizer.cls_token_id], [self.tokenizer.sep_token_id])
+
+    def batch(self, pieces: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Input (windows, length), which of it is predicted (same shape), and what it was (predicted,)."""
+        inputs = self.windows(pieces)
+        chosen = torch.from_numpy(rng.random(inputs.shape) < SHARE) & ~_special(inputs, self.tokenizer)
+        fate = torch.from_numpy(rng.random(inputs.shape))
+        targets = inputs[chosen]
+        inputs[chosen & (fate >= KEPT + SWAPPED)] = self.tokenizer.mask_token_id
+        swapped = chosen & (fate < SWAPPED)
+        ordinary = _ordinary(self.tokenizer)
+        inputs[swapped] = ordinary[torch.from_numpy(rng.integers(0, len(ordinary), int(swapped.sum())))]
+        return inputs, chosen, targets
+
+    def loss(self, model: PreTrainedModel, batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean cross-entropy in nats; the head sees the predicted words alone, which saves most of its time."""
+        inputs, chosen, targets = batch
+        encoder: Any = model.base_model
+        head: Any = model.cls if hasattr(model, "cls") else model.lm_head
+        return cross_entropy(head(encoder(inputs).last_hidden_state[chosen]), targets)
+
+
+@dataclass(frozen=True)
+class Permuted:
+    """Permutation language modelling with partial prediction (Yang et al. 2019)."""
+
+    tokenizer: PreTrainedTokenizerFast
+
+    def windows(self, pieces: np.ndarray) -> Tensor:
+        """Sub-words (windows, length) and the special ones that end a text."""
+        return _framed(pieces, [], [self.tokenizer.sep_token_id, self.tokenizer.cls_token_id])
+
+    def batch(self, pieces: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Input (windows, length), permutation mask (windows, length, length; 1: row may not see column), target
+        mapping (windows, predicted, length) and targets (windows, predicted).
+
+        Separators inside a window may be predicted, its last two sub-words never.
+        """
+        inputs = self.windows(pieces)
+        n, length = inputs.shape
+        order = rng.permuted(np.tile(np.arange(length - 2), (n, 1)), axis=1)[:, :round(SHARE * length)]
+        chosen = torch.from_numpy(order)  # positions in the order of prediction, after all others
+        turn = torch.full((n, length), -1).scatter_(1, chosen, torch.arange(chosen.shape[1]).expand(n, -1))
+        hidden = (turn[:, :, None] <= turn[:, None, :]) & (turn[:, None, :] >= 0)
+        return inputs, hidden.float(), one_hot(chosen, length).float(), inputs.gather(1, chosen)
+
+    def loss(self, model: PreTrainedModel, batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean cross-entropy in nats of the query stream's predictions."""
+        inputs, hidden, mapping, targets = batch
+        segments = torch.zeros_like(inputs)
+        segments[:, -1] = 2  # <cls> is a segment of its own
+        encoder: Any = model.base_model
+        head: Any = model.lm_loss
+        output = encoder(inputs, perm_mask=hidden, target_mapping=mapping, token_type_ids=segments, use_mems=False)
+        return cross_entropy(head(output.last_hidden_state).flatten(0, 1), targets.flatten())
+
+
+def _framed(pieces: np.ndarray, before: list[int], after: list[int]) -> Tensor:
+    n = len(pieces)
+    parts = [np.tile(before, (n, 1)), pieces, np.tile(after, (n, 1))]
+    return torch.from_numpy(np.concatenate([part.astype(np.int64) for part in parts], axis=1))
+
+
+def _special(inputs: Tensor, tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    return torch.isin(inputs, torch.tensor(tokenizer.all_special_ids))
+
+
+def _ordinary(tokenizer: PreTrainedTokenizerFast) -> Tensor:
+    everything = torch.arange(len(tokenizer))
+    return everything[~torch.isin(everything, torch.tensor(tokenizer.all_special_ids))]
