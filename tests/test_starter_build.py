@@ -1,5 +1,7 @@
 """Pre-training: what is hidden from whom, where it starts, that it goes on after a kill; and all of it."""
 import json
+import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,15 @@ TINY = Settings(
     tokens=4 * 2 * BLOCK, vocabulary=400, vocabulary_lines=300, batch=2, valid_batches=1, valid_every=2 * BLOCK,
     warm_up=1)
 OURS = Text(None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Threads gain nothing on matrices so small, and wait for each other where the machine is busy."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -117,6 +128,7 @@ def test_heads_start_on_their_neighbours(family: str, tokenizers: dict[str, PreT
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(family: str, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     pretrain(FAMILIES[family], OURS, TINY, whole, whole / "model")
+    shutil.copytree(whole / "tokenizer", parts / "tokenizer")
     pretrain(FAMILIES[family], OURS, replace(TINY, until=0.0), parts, parts / "model")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(parts / "tokenizer")
     training = Training(FAMILIES[family], OURS, TINY, parts, tokenizer)
@@ -146,8 +158,8 @@ def test_a_folder_without_text_is_told(tmp_path: Path) -> None:
 
 
 def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["build", "--smoke", "--text", str(tmp_path / "missing"), "--work",
-                                     str(tmp_path / "work"), "--out", str(tmp_path / "models")])
+    monkeypatch.setattr("sys.argv", ["build", "--smoke", "--text", str(tmp_path / "missing"), "--out",
+                                     str(tmp_path / "models"), "--threads", "1"])
     main()
     for family in FAMILIES.values():
         folder = tmp_path / "models" / family.name

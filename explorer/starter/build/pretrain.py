@@ -49,7 +49,9 @@ def pretrain(
 ) -> None:
     """Train a family's tokenizer and model on text, or go on from the state in `work`; the model goes to `out`.
 
-    The same settings and text give the same weights on the same machine. Raises InputError for missing text.
+    The same settings, text and tokenizer give the same weights on the same machine, stopped on the way or not; of
+    sub-words that are equally good the tokenizers library puts now one, now another into a vocabulary. Raises
+    InputError for missing text.
     """
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(family, text, settings, work)
