@@ -158,8 +158,9 @@ def test_a_folder_without_text_is_told(tmp_path: Path) -> None:
 
 
 def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["build", "--smoke", "--text", str(tmp_path / "missing"), "--out",
-                                     str(tmp_path / "models"), "--threads", "1"])
+    none = str(tmp_path / "none")
+    monkeypatch.setattr("sys.argv", ["build", "--smoke", "--text", none, "--ewt", none, "--threads", "1",
+                                     "--out", str(tmp_path / "models")])
     main()
     for family in FAMILIES.values():
         folder = tmp_path / "models" / family.name
@@ -170,5 +171,7 @@ def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         losses = [point["loss"] for point in record["curve"]]
         assert losses[-1] < losses[0] - 0.5
         assert record["loss"] == losses[-1]
+        assert len(record["upos"]["trained"]) == len(record["upos"]["untrained"]) == 7
+        assert f"**{record['loss']:.2f}**" in (folder / "README.md").read_text()
     masked = AutoModelForMaskedLM.from_pretrained(tmp_path / "models" / "starter-bert")
     assert masked.get_output_embeddings().weight.data_ptr() == masked.get_input_embeddings().weight.data_ptr()

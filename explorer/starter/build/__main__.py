@@ -10,12 +10,13 @@ import torch
 from transformers.utils import logging
 
 from explorer.models import STARTER
+from explorer.starter.build.card import describe
 from explorer.starter.build.families import FAMILIES
 from explorer.starter.build.pretrain import Settings, pretrain
 from explorer.starter.build.text import Text
 
 ROOT = Path(__file__).resolve().parents[3]
-TEXT = ROOT.parent / "shared" / "data" / "wiki_en"
+DATA = ROOT.parent / "shared" / "data"
 SMOKE = Settings(
     tokens=40_000, vocabulary=2000, vocabulary_lines=500, valid_batches=2, valid_every=10_000, warm_up=10)
 SLIVER = 500  # lines of text
@@ -38,8 +39,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m explorer.starter.build", description=__doc__)
     parser.add_argument("families", nargs="*", help=f"of {', '.join(FAMILIES)}; default: all")
     parser.add_argument("--smoke", action="store_true", help="all of it on a sliver of text, in under a minute")
-    parser.add_argument("--text", type=Path, default=TEXT, help="folder of *.train.*.txt.xz and *.valid.txt.xz; "
-                        "without one, the starter treebank's words")
+    parser.add_argument("--text", type=Path, default=DATA / "wiki_en",
+                        help="folder of *.train.*.txt.xz and *.valid.txt.xz; without one, the starter treebank's words")
+    parser.add_argument("--ewt", type=Path, default=DATA / "ud_ewt",
+                        help="folder of UD English EWT, to probe the models on; without one, the starter treebank")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "starter", help="what a run goes on from")
     parser.add_argument("--out", type=Path, help="folder for the models; default: where the explorer finds them")
     parser.add_argument("--tokens", type=int, default=Settings.tokens, help="sub-words to train each model on")
@@ -53,11 +56,12 @@ def _arguments() -> argparse.Namespace:
 
 
 def _build(arguments: argparse.Namespace, settings: Settings, limit: int | None, work: Path, out: Path) -> None:
-    """Pre-train the families one after another."""
+    """Pre-train and probe the families one after another."""
     text = Text(arguments.text if arguments.text.is_dir() else None, limit)
     for name in arguments.families or FAMILIES:
         family = FAMILIES[name]
         pretrain(family, text, settings, work / family.name, out / family.name, _tell)
+        describe(out / family.name, arguments.ewt if arguments.ewt.is_dir() else None)
 
 
 def _tell(done: int, total: int, what: str) -> None:

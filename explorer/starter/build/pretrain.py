@@ -22,6 +22,7 @@ BLOCK = LONGEST - 4  # sub-words of text drawn at once: one long window, or two 
 LONG_EVERY = 8  # every so many steps the windows are long, so that late positions are learnt too
 DROPOUT = 0.1  # of the model that ships, for fine-tuning; none while pre-training
 VALID_SEED = 1
+RECORD = "pretraining.json"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class Training:
             betas=(0.9, 0.98), fused=True)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.curve: list[dict[str, float]] = []
+        self.files: list[str] = []  # that the run has come to
 
     def run(self, out: Path, on_progress: Progress) -> None:
         """Train until the tokens or the time are spent; save on the way and at the end."""
@@ -97,7 +99,8 @@ class Training:
             if time.monotonic() - saved > settings.save_every:
                 self.save(out)
                 saved = time.monotonic()
-        self._measure(valid)
+        if self.curve[-1]["tokens"] < self.tokens:
+            self._measure(valid)
         self.save(out)
         on_progress(self.tokens, settings.tokens, f"{self.family.name}: loss {self.curve[-1]['loss']:.3f}")
 
@@ -122,6 +125,7 @@ class Training:
         skip, epoch, batch = self.step, 0, self.settings.batch
         while True:
             for number, path in enumerate(self.text.train):
+                self.files += [path.name] if path.name not in self.files else []
                 blocks = self._encoded(path)
                 blocks = blocks[:len(blocks) // BLOCK * BLOCK].reshape(-1, BLOCK)
                 order = np.random.default_rng([self.settings.seed, epoch, number]).permutation(len(blocks))
@@ -158,18 +162,18 @@ class Training:
         temporary = self.work / "state.tmp"
         torch.save({
             "model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
-            "tokens": self.tokens, "seconds": self.seconds, "curve": self.curve,
+            "tokens": self.tokens, "seconds": self.seconds, "curve": self.curve, "files": self.files,
         }, temporary)
         temporary.replace(self.work / "state.pt")
         export(self.model, self.tokenizer, out)
-        write(out / "pretraining.json", (json.dumps(self._record(), indent=1) + "\n").encode())
+        write(out / RECORD, (json.dumps(self._record(), indent=1) + "\n").encode())
 
     def _record(self) -> dict[str, Any]:
         """What the model card tells of the run."""
         settings = {name: value for name, value in asdict(self.settings).items() if name != "until"}
         loss = self.curve[-1]["loss"]
         return {
-            "family": self.family.name, "settings": settings, "text": [path.name for path in self.text.train],
+            "family": self.family.name, "settings": settings, "text": self.files,
             "valid": self.text.valid.name, "tokens": self.tokens, "steps": self.step, "seconds": round(self.seconds),
             "threads": torch.get_num_threads(), "torch": torch.__version__, "loss": loss,
             "perplexity": round(math.exp(loss), 1), "curve": self.curve,
@@ -182,7 +186,7 @@ class Training:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
-            self.curve = state["curve"]
+            self.curve, self.files = state["curve"], state["files"]
 
 
 def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
