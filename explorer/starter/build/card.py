@@ -104,9 +104,10 @@ It is **not** the model of the published study, and knows far less. To study tha
 {tokens:,} sub-words, from {files}, in {steps:,} steps: {minutes:.0f} minutes on {threads} thread(s), torch {torch}.
 The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. Held-out loss on {valid}:
 **{loss:.2f}** nats a predicted sub-word (perplexity {perplexity}), with no mask on attention but the objective's own;
-sub-words and objectives differ between the three models, and so their losses do not compare. The heads of the first block start on the neighbouring words
-(`explorer/starter/build/families.py`): left to itself, a BERT of this size learnt next to nothing from its first 8
-million sub-words. Settings: `{settings}`.
+sub-words and objectives differ between the three models, and so their losses do not compare.
+
+The heads of the first block start on the neighbouring words (`explorer/starter/build/families.py`): left to itself, a
+BERT of this size learnt next to nothing from its first 8 million sub-words. Settings: `{settings}`.
 
 | sub-words | held-out loss |
 |---|---|
