@@ -4,7 +4,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from explorer import charts, corpus, study
+from explorer import corpus, study
+from explorer.charts import layers as charts
 from explorer.store import Store, default_root
 
 

@@ -1,20 +1,21 @@
-"""Charts of one pair of checkpoints over the whole grid of layers and numbers of neurons.
-
-A chart holds every layer and every k, and never changes as the sliders move: which of them it shows follows two inputs
-of the page, #live-layer (the layer) and #live-k (the place of k in the grid), while a slider is dragged.
-"""
-from typing import Any
-
+"""Charts of one pair of checkpoints over the whole grid of layers and numbers of neurons."""
 import altair as alt
 import pandas as pd
 
-COLOURS = {"pre-trained": "#0a7cc4", "fine-tuned": "#d05800"}  # apart for the colour-blind; 4:1 on white, on dark
-SHAPES = ["circle", "diamond"]
-NEUTRAL = "#858b96"
-LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
-AT_LAYER, AT_K = f"datum.layer == {LAYER}", f"datum.k == {K}"
-FONT = 14  # pixels: readable from the back of a lecture hall
-MARGIN = 46  # pixels left of each plot, so that layers stand below one another
+from explorer.charts.theme import (
+    AT_K,
+    AT_LAYER,
+    COLOURS,
+    FONT,
+    LAYER,
+    NEUTRAL,
+    SHAPES,
+    K,
+    live,
+    rimmed,
+    value_axis,
+)
+
 HEIGHT, LOW = 250, 300  # pixels of a chart
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 CROWDED = 14  # layers, above which bars have no numbers of their own
@@ -51,7 +52,7 @@ def by_layer(grid: pd.DataFrame) -> alt.LayerChart:
     """Accuracy of both checkpoints by layer, at the slider's k."""
     x, whole = _layer_axis(grid), grid.k.max()
     title = f"'Accuracy by layer, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')"
-    return _chart(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_K)])
+    return live(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_K)])
 
 
 def by_k(grid: pd.DataFrame) -> alt.LayerChart:
@@ -61,7 +62,7 @@ def by_k(grid: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.5], nice=False),
               axis=alt.Axis(title="Neurons in the probe (top-k, log scale)", values=ticks, format="d"))
     title = f"'Accuracy by number of neurons, layer ' + {LAYER}"
-    return _chart(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_LAYER)])
+    return live(grid, title, HEIGHT, [_rule(x), _accuracies(grid, x, AT_LAYER)])
 
 
 def delta_by_layer(grid: pd.DataFrame) -> alt.LayerChart:
@@ -70,7 +71,7 @@ def delta_by_layer(grid: pd.DataFrame) -> alt.LayerChart:
     low, high = min(grid.delta_low.min(), 0.0), max(grid.delta_high.max(), 0.0)
     room = 0.2 * max(high - low, 1.0)  # for the numbers
     y = alt.Y("delta:Q", scale=alt.Scale(domain=[low - room, high + room], nice=False),
-              axis=_value_axis("Delta (points)", "+", tickCount=6))
+              axis=value_axis("Delta (points)", "+", tickCount=6))
     rows = alt.Chart().transform_filter(AT_K)
     unsure = alt.condition("datum.delta_low <= 0 && datum.delta_high >= 0", alt.value(0.35), alt.value(0.75))
     bars = rows.mark_bar(color=NEUTRAL, size=min(26.0, 300 / (last + 1))).encode(
@@ -80,10 +81,10 @@ def delta_by_layer(grid: pd.DataFrame) -> alt.LayerChart:
     numbered = rows.transform_calculate(text="abs(datum.delta) < 0.05 ? '0.0' : format(datum.delta, '+.1f')")
     numbered = numbered.transform_filter(AT_LAYER) if last >= CROWDED else numbered
     falls, rises = (
-        _text(numbered.transform_filter(f"datum.delta {sign} 0").encode(x=x, y=f"delta_{end}:Q"), FONT - 1, dy)
+        rimmed(numbered.transform_filter(f"datum.delta {sign} 0").encode(x=x, y=f"delta_{end}:Q"), FONT - 1, dy)
         for sign, end, dy in (("<", "low", 12), (">=", "high", -10)))
     title = "'Delta by layer (fine-tuned − pre-trained)'"
-    return _chart(grid, title, LOW, [zero, bars, intervals, _rule(x), falls, rises])
+    return live(grid, title, LOW, [zero, bars, intervals, _rule(x), falls, rises])
 
 
 def _accuracies(grid: pd.DataFrame, x: alt.X, shown: str) -> alt.LayerChart:
@@ -91,7 +92,7 @@ def _accuracies(grid: pd.DataFrame, x: alt.X, shown: str) -> alt.LayerChart:
     low, high = grid[["before", "after"]].min(axis=None), grid[["before", "after"]].max(axis=None)
     room = 0.1 * max(high - low, 1.0)  # for the numbers
     step = 10 if high - low < 60 else 20
-    y = alt.Y("accuracy:Q", axis=_value_axis("Accuracy (%)", "d", values=list(range(0, 101, step))),
+    y = alt.Y("accuracy:Q", axis=value_axis("Accuracy (%)", "d", values=list(range(0, 101, step))),
               scale=alt.Scale(domain=[max(low - room, 0), high + 1.3 * room], nice=False))
     legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, symbolStrokeWidth=3,
                         labelFontSize=FONT + 1, offset=2)
@@ -105,7 +106,7 @@ def _accuracies(grid: pd.DataFrame, x: alt.X, shown: str) -> alt.LayerChart:
         alt.Chart().mark_point(filled=True, size=70, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, tooltip=_tooltip()),
         here.mark_point(filled=True, size=200, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
-        *(_text(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
+        *(rimmed(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
           for condition, dy in ((upper, -17), (f"!({upper})", 19))),
     ]
     return alt.LayerChart(layer=parts, transform=[
@@ -114,15 +115,6 @@ def _accuracies(grid: pd.DataFrame, x: alt.X, shown: str) -> alt.LayerChart:
                                **{"as": "checkpoint"}),
         alt.CalculateTransform(calculate="format(datum.accuracy, '.1f')", **{"as": "text"}),
     ])
-
-
-def _text(chart: alt.Chart, size: int, dy: int, colour: alt.Color | None = None) -> alt.LayerChart:
-    """datum.text beside its mark, on a rim of the page's own colour that keeps lines away from it."""
-    rim = chart.mark_text(stroke=alt.expr("background"), strokeWidth=5, strokeJoin="round", fontSize=size,
-                          fontWeight="bold", dy=dy)
-    text = chart.mark_text(color=NEUTRAL, fontSize=size, fontWeight="bold", dy=dy)
-    text = text.encode(color=colour) if colour else text
-    return alt.LayerChart(layer=[rim.encode(text="text:N"), text.encode(text="text:N")])
 
 
 def _rule(x: alt.X) -> alt.Chart:
@@ -137,26 +129,8 @@ def _layer_axis(grid: pd.DataFrame, title: str | None = None) -> alt.X:
                  axis=alt.Axis(title=title, values=list(range(last + 1)), format="d", grid=False))
 
 
-def _value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
-    return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)
-
-
 def _tooltip() -> list[alt.Tooltip]:
     shown = {"before": "pre-trained (%)", "after": "fine-tuned (%)", "delta": "delta (points)",
              "delta_low": "delta, 95 % from", "delta_high": "to"}
     return [alt.Tooltip("layer:Q"), alt.Tooltip("k:Q", title="neurons"),
             *(alt.Tooltip(f"{field}:Q", title=title, format=".1f") for field, title in shown.items())]
-
-
-def _chart(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
-           ) -> alt.LayerChart:
-    """Layers in one chart that follows the sliders; title is a Vega expression."""
-    params = [
-        alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
-        alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
-        alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
-    ]
-    heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
-    axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
-    chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
-    return chart.add_params(*params).properties(data=grid)

@@ -1,0 +1,45 @@
+"""What all charts share: colours, sizes, axes, and how they follow the page's sliders.
+
+A chart holds every layer and every k, and never changes as the sliders move: which of them it shows follows two inputs
+of the page, #live-layer (the layer) and #live-k (the place of k in the grid), while a slider is dragged.
+"""
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+COLOURS = {"pre-trained": "#0a7cc4", "fine-tuned": "#d05800"}  # apart for the colour-blind; 4:1 on white, on dark
+SHAPES = ["circle", "diamond"]
+NEUTRAL = "#858b96"
+LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
+AT_LAYER, AT_K = f"datum.layer == {LAYER}", f"datum.k == {K}"
+FONT = 14  # pixels: readable from the back of a lecture hall
+MARGIN = 46  # pixels left of each plot, so that layers stand below one another
+
+
+def rimmed(chart: alt.Chart, size: int, dy: int, colour: alt.Color | None = None) -> alt.LayerChart:
+    """datum.text beside its mark, on a rim of the page's own colour that keeps lines away from it."""
+    rim = chart.mark_text(stroke=alt.expr("background"), strokeWidth=5, strokeJoin="round", fontSize=size,
+                          fontWeight="bold", dy=dy)
+    text = chart.mark_text(color=NEUTRAL, fontSize=size, fontWeight="bold", dy=dy)
+    text = text.encode(color=colour) if colour else text
+    return alt.LayerChart(layer=[rim.encode(text="text:N"), text.encode(text="text:N")])
+
+
+def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
+    """The axis of a figure, as wide on every chart."""
+    return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)
+
+
+def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
+           ) -> alt.LayerChart:
+    """Layers in one chart that follows the sliders; title is a Vega expression, grid has the columns layer and k."""
+    params = [
+        alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
+        alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
+        alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
+    ]
+    heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
+    axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
+    chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
+    return chart.add_params(*params).properties(data=grid)
