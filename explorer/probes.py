@@ -8,12 +8,12 @@ with the bias left free. It is convex: its optimum depends on no seed, no batch 
 """
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.probe import Probe
 from explorer.specs import InputError, ProbeSpec
 
 Labelled = tuple[np.ndarray, np.ndarray]
@@ -28,37 +28,6 @@ Metric = Callable[[Tensor], Tensor]
 PAIRS = 10  # curvature pairs that L-BFGS keeps; 30 take a tenth fewer steps, each slower
 DAMPING = 0.1  # share of the mean variance added to a covariance before it is inverted; 0.03 to 0.3 do alike
 ROUNDING = 1e-7  # a relative rise in the loss below this is float32 noise, not a bad step
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A fitted linear probe on all or some neurons of a layer."""
-
-    weight: np.ndarray  # (neurons, labels) float32, on standardised activations; zero for a constant neuron
-    bias: np.ndarray  # (labels,) float32; -inf for a label that no training word has
-    neurons: np.ndarray  # (neurons,) which neuron of the layer each row of weight reads
-    mean: np.ndarray  # (neurons,) float32, over the training words
-    scale: np.ndarray  # (neurons,) float32 standard deviation; 1 for a constant neuron
-    l2: float  # the strength used; out of a grid, the one chosen on dev
-    loss: float  # value of the objective, penalties included
-    n_iter: int
-    converged: bool  # False: max_iter, or the precision of float32, ended the search above the tolerance
-
-    def logits(self, x: np.ndarray) -> np.ndarray:
-        """Scores (words, labels) float32 of x (words, all neurons of the layer)."""
-        if x.ndim != 2 or x.shape[1] <= self.neurons.max():
-            raise InputError(f"activations: shape {x.shape}, but the probe reads neuron {self.neurons.max()}")
-        z = torch.from_numpy(np.take(x, self.neurons, axis=1)).float()
-        z = (z - torch.from_numpy(self.mean)) / torch.from_numpy(self.scale)
-        return (z @ torch.from_numpy(self.weight)).numpy() + self.bias
-
-    def predict(self, x: np.ndarray) -> np.ndarray:
-        """Index of the best label (words,) for x (words, all neurons of the layer)."""
-        return self.logits(x).argmax(1)
-
-    def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
-        """Share of the words in x (words, all neurons) whose label in y (words,) is predicted."""
-        return float((self.predict(x) == y).mean())
 
 
 def fit_probe(

@@ -1,4 +1,6 @@
 """Names for everything a result depends on: frozen dataclasses whose digest is the cache key."""
+from __future__ import annotations
+
 import dataclasses
 import hashlib
 import json
@@ -60,6 +62,11 @@ class ProbeSpec(Spec):
     tolerance: float = 1e-4  # largest absolute entry of the gradient at the end
     max_iter: int = 200
 
+    @classmethod
+    def from_dict(cls, fields: dict) -> ProbeSpec:
+        """The spec that as_dict, or its JSON, was made of."""
+        return cls(**fields | {"l2_grid": tuple(fields["l2_grid"])})
+
 
 @dataclass(frozen=True)
 class LayerSpec(Spec):
@@ -71,3 +78,17 @@ class LayerSpec(Spec):
     labels: str  # digest of the three splits' labels and the property's name
     layer: int
     probe: ProbeSpec = ProbeSpec()
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> LayerSpec:
+        """The spec that as_dict, or its JSON, was made of."""
+        splits = {name: ActivationSpec(**fields[name]) for name in ("train", "dev", "test")}
+        return cls(**fields | splits | {"probe": ProbeSpec.from_dict(fields["probe"])})
+
+
+@dataclass(frozen=True)
+class WordsSpec(Spec):
+    """The words of one split and their labels."""
+
+    words: str  # digests, as in ActivationSpec and of the labels alone
+    labels: str

@@ -1,14 +1,17 @@
-"""The cache: activations as one safetensors file per layer, tables as parquet files.
+"""The cache: activations as one safetensors file per layer, tables as parquet files, probes as safetensors.
 
     root/activations/<key>/           layer_00.safetensors ... words.safetensors manifest.json
     root/activations/<key>.partial/   the same, being written, and progress.json
-    root/results/<key>.parquet
+    root/results/<key>.parquet        tables
+    root/results/<key>.safetensors    named arrays: the probes of a layer
     root/locks/<key>.lock
 
 A key is the digest of a frozen spec. What is complete is moved into place and never changed afterwards; what was
 cut short or altered since does not agree with its SHA-256, is warned about and counts as absent. An entry was last
 used when its manifest or its parquet file was last modified.
 """
+from __future__ import annotations
+
 import json
 import os
 import re
@@ -17,13 +20,18 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
+from safetensors.numpy import load as unpack
 from safetensors.numpy import load_file
+from safetensors.numpy import save as pack
 
 from explorer.activations import MANIFEST, UNFINISHED, WORDS, Activations, Writer
 from explorer.files import (
@@ -40,6 +48,7 @@ from explorer.files import (
 )
 from explorer.specs import ActivationSpec, Spec
 
+TABLE, ARRAYS = ".parquet", ".safetensors"
 POLL = 0.1  # seconds between two looks at a lock that another job holds
 TEMPORARY_AGE = 3600.0  # seconds after which a temporary file is taken for one that a killed job left
 
@@ -54,6 +63,15 @@ class Entry:
     used: float  # seconds since the epoch
     what: str
     path: Path
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A table, the fields of the spec it was stored under, and its meta."""
+
+    table: pd.DataFrame
+    spec: dict
+    meta: dict
 
 
 class Store:
@@ -103,7 +121,7 @@ class Store:
         fate = load_file(folder / WORDS)["fate"]
         return Activations(spec, folder, manifest["what"], fate, manifest["layers"], manifest["width"])
 
-    def writer(self, spec: ActivationSpec, shape: tuple[int, int, int], plan: str) -> "Writer":
+    def writer(self, spec: ActivationSpec, shape: tuple[int, int, int], plan: str) -> Writer:
         """Begin, or go on with, the activations of a spec; the caller holds the lock on its key.
 
         shape is (layers, words, neurons); plan names the steps of the work: what a killed job left is taken
@@ -114,26 +132,29 @@ class Store:
     def table(self, spec: Spec) -> pd.DataFrame | None:
         """The table stored for the spec, or None; one that was cut short or altered is warned about."""
         found = self.table_by_key(spec.key())
-        return None if found is None else found[0]
+        return None if found is None else found.table
 
-    def table_by_key(self, key: str) -> tuple[pd.DataFrame, dict] | None:
-        """A table and the meta it was stored with, or None; a key may come from a link, so any text will do."""
-        path = self.root / "results" / f"{key}.parquet"
-        if not re.fullmatch("[0-9a-f]{20}", key) or not path.is_file():
+    def table_by_key(self, key: str) -> Stored | None:
+        """A table with what was stored beside it, or None; a key may come from a link, so any text will do."""
+        content = self._read(key, TABLE)
+        if content is None:
             return None
-        try:
-            content = unsealed(path)
-        except Damaged as error:
-            _warn_damaged(path, error)
-            return None
-        _touch(path)
-        table = pq.read_table(pa.BufferReader(content))
-        return table.to_pandas(), _description(pa.BufferReader(content))["meta"]
+        description = _description(pa.BufferReader(content))
+        return Stored(pq.read_table(pa.BufferReader(content)).to_pandas(), description["spec"], description["meta"])
+
+    def arrays(self, spec: Spec) -> tuple[dict[str, np.ndarray], dict] | None:
+        """The named arrays stored for the spec and their meta, or None; likewise."""
+        content = self._read(spec.key(), ARRAYS)
+        return None if content is None else (unpack(content), _header(BytesIO(content))["meta"])
+
+    def put_arrays(self, spec: Spec, arrays: dict[str, np.ndarray], meta: dict) -> None:
+        """Store named arrays and JSON-able meta, of which `what` says in words what they are."""
+        self._put(spec, ARRAYS, pack(arrays, {"explorer": _describe(spec, meta), "seal": BLANK_SEAL}))
 
     def tables(self, kind: str) -> list[tuple[str, dict]]:
         """Key and meta of every table whose spec is of the named class; reads their footers alone."""
         found = []
-        for path in sorted((self.root / "results").glob("*.parquet")):
+        for path in sorted((self.root / "results").glob(f"*{TABLE}")):
             try:
                 description = _description(path)
             except (OSError, ValueError, KeyError) as error:
@@ -146,15 +167,29 @@ class Store:
     def put_table(self, spec: Spec, frame: pd.DataFrame, meta: dict | None = None) -> None:
         """Store a table, without its index, and JSON-able meta, of which `what` says in words what it is."""
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        description = json.dumps({"kind": type(spec).__name__, "spec": spec.as_dict(), "meta": meta or {}})
         buffer = pa.BufferOutputStream()
         with pq.ParquetWriter(buffer, table.schema, compression="zstd") as parquet:
             parquet.write_table(table)
-            parquet.add_key_value_metadata({"explorer": description, "seal": BLANK_SEAL})
-        path = self.root / "results" / f"{spec.key()}.parquet"
-        with explained(path, buffer.tell()):
+            parquet.add_key_value_metadata({"explorer": _describe(spec, meta or {}), "seal": BLANK_SEAL})
+        self._put(spec, TABLE, buffer.getvalue().to_pybytes())
+
+    def _read(self, key: str, ending: str) -> bytes | None:
+        path = self.root / "results" / (key + ending)
+        if not re.fullmatch("[0-9a-f]{20}", key) or not path.is_file():
+            return None
+        try:
+            content = unsealed(path)
+        except Damaged as error:
+            _warn_damaged(path, error)
+            return None
+        _touch(path)
+        return content
+
+    def _put(self, spec: Spec, ending: str, content: bytes) -> None:
+        path = self.root / "results" / (spec.key() + ending)
+        with explained(path, len(content)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write(path, sealed(buffer.getvalue().to_pybytes()))
+            write(path, sealed(content))
 
     def entries(self) -> list[Entry]:
         """What the cache holds, what stopped jobs left included; runs and jobs are no part of it."""
@@ -218,9 +253,20 @@ def _warn_damaged(path: Path, problem: object) -> None:
     warnings.warn(f"{path}: {problem}; it is left aside and computed again when needed", stacklevel=3)
 
 
+def _describe(spec: Spec, meta: dict) -> str:
+    """What is written into a file of results about it."""
+    return json.dumps({"kind": type(spec).__name__, "spec": spec.as_dict(), "meta": meta})
+
+
 def _description(source: object) -> dict:
-    """What put_table wrote about a table, from the footer of its file."""
+    """What a table's file says of itself, from its footer."""
     return json.loads(pq.read_metadata(source).metadata[b"explorer"])
+
+
+def _header(file: IO[bytes]) -> dict:
+    """What a file of arrays says of itself, from its beginning."""
+    size = int.from_bytes(file.read(8), "little")
+    return json.loads(json.loads(file.read(size))["__metadata__"]["explorer"])
 
 
 def _entry(path: Path) -> Entry:
@@ -233,11 +279,16 @@ def _entry(path: Path) -> Entry:
         return Entry("unfinished", key, size, used, f"{path.name}, of a job that was stopped or still runs", path)
     kind, stamp = ("activations", path / MANIFEST) if path.is_dir() else ("results", path)
     try:
-        what = json.loads(stamp.read_bytes())["what"] if path.is_dir() else _title(_description(path))
+        what = json.loads(stamp.read_bytes())["what"] if path.is_dir() else _title(path)
     except (OSError, ValueError, KeyError) as error:
         stamp, what = path, f"damaged: {error}"
     return Entry(kind, key, size, stamp.stat().st_mtime, what, path)
 
 
-def _title(description: dict) -> str:
+def _title(path: Path) -> str:
+    if path.suffix == TABLE:
+        description = _description(path)
+    else:
+        with path.open("rb") as file:
+            description = _header(file)
     return description["meta"].get("what", description["kind"])

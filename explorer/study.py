@@ -15,8 +15,9 @@ import pandas as pd
 
 from explorer.corpus import Corpus, CorpusRequest, Split, read_corpus
 from explorer.models import Checkpoint, check_pair, resolve
+from explorer.probe import Probe, from_arrays, to_arrays
 from explorer.ranking import k_grid, lca
-from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, digest, silent
+from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
 from explorer.stats import interval, resamples
 from explorer.store import Activations, Store
 
@@ -39,13 +40,12 @@ class StudyRequest:
     @classmethod
     def from_dict(cls, fields: dict) -> StudyRequest:
         """The request that dataclasses.asdict, or its JSON, was made of."""
-        corpus, probe = dict(fields["corpus"]), dict(fields["probe"])
+        corpus = dict(fields["corpus"])
         if corpus["columns"] is not None:
             corpus["columns"] = tuple(corpus["columns"])
-        probe["l2_grid"] = tuple(probe["l2_grid"])
         return cls(**fields | {
             "finetuned": tuple(fields["finetuned"]), "k": tuple(fields["k"]),
-            "corpus": CorpusRequest(**corpus), "probe": ProbeSpec(**probe),
+            "corpus": CorpusRequest(**corpus), "probe": ProbeSpec.from_dict(fields["probe"]),
         })
 
 
@@ -56,6 +56,12 @@ class StudySpec(Spec):
     checkpoints: tuple[tuple[str, LayerSpec], ...]  # display name; spec of layer 0, the others follow from it
     k: tuple[int, ...]
 
+    @classmethod
+    def from_dict(cls, fields: dict) -> StudySpec:
+        """The spec that as_dict, or its JSON, was made of."""
+        return cls(tuple((name, LayerSpec.from_dict(spec)) for name, spec in fields["checkpoints"]),
+                   tuple(fields["k"]))
+
 
 @dataclass(frozen=True)
 class Study:
@@ -63,6 +69,7 @@ class Study:
 
     key: str
     table: pd.DataFrame = field(repr=False)
+    spec: StudySpec
     request: StudyRequest
     notes: tuple[str, ...]
     created: str
@@ -122,8 +129,9 @@ def load(store: Store, key: str) -> Study:
     found = store.table_by_key(key)
     if found is None:
         raise InputError(f"study {key!r}: there is none in {store.root}; run it again, or choose another")
-    table, meta = found
-    return Study(key, table, StudyRequest.from_dict(meta["request"]), tuple(meta["notes"]), meta["created"])
+    meta = found.meta
+    return Study(key, found.table, StudySpec.from_dict(found.spec), StudyRequest.from_dict(meta["request"]),
+                 tuple(meta["notes"]), meta["created"])
 
 
 def run_study(request: StudyRequest, store: Store, on_progress: Progress = silent) -> Study:
@@ -140,6 +148,7 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     stages = _Stages(corpus, checkpoints, on_progress)
     activations = {c.name: _activations(c, corpus, request, store, stages) for c in checkpoints}
     of_labels = _labels_digest(corpus)
+    _keep_words(corpus, of_labels, store)
     specs = tuple(
         (name, LayerSpec(found["train"].spec, found["dev"].spec, found["test"].spec, of_labels, 0, request.probe))
         for name, found in activations.items()
@@ -155,7 +164,7 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     table = pd.concat([parts, *_intervals(parts, checkpoints[0].name, labels.sentence_lengths)], ignore_index=True)
     table = table[COLUMNS]
     study_spec = StudySpec(specs, k)
-    study = Study(study_spec.key(), table, request, tuple(labels.notes), _now())
+    study = Study(study_spec.key(), table, study_spec, request, tuple(labels.notes), _now())
     store.put_table(study_spec, table, {
         "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": labels.notes,
         "created": study.created,
@@ -174,30 +183,41 @@ def probe_layer(
     of its own, fitted on these neurons alone. Two processes that want the same layer take turns.
     """
     with store.lock(spec.key(), lambda: on_progress(0, 1, "waiting for another process at the same layer")):
-        parts = [found for found in [store.table(spec)] if found is not None]
+        stored, probes = store.table(spec), layer_probes(store, spec)
+        parts = [] if stored is None else [stored[stored.k.isin(list(probes))]]
         missing = sorted(set(ks).difference(*(part.k for part in parts)))
         if missing:
-            parts.append(pd.DataFrame(_fit(spec, activations, labels, missing, on_progress)))
+            what = {"what": f"probes: layer {spec.layer}, {labels.what}"}
+            parts.append(pd.DataFrame(_fit(spec, activations, labels, missing, probes, on_progress)))
         table = pd.concat(parts).sort_values(["k", "split", "label", "metric"], ignore_index=True)
         if missing:
-            store.put_table(spec, table, {"what": f"probes: layer {spec.layer}, {labels.what}"})
+            store.put_arrays(spec, to_arrays(probes), what | {"labels": list(labels.inventory)})
+            store.put_table(spec, table, what)
     return table[table.k.isin(ks)]
 
 
+def layer_probes(store: Store, spec: LayerSpec) -> dict[int, Probe]:
+    """The probes of one layer that the store has, by their number of neurons."""
+    found = store.arrays(spec)
+    return {} if found is None else from_arrays(found[0])
+
+
 def _fit(
-    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], on_progress: Progress,
+    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int],
+    probes: dict[int, Probe], on_progress: Progress,
 ) -> Iterator[dict]:
-    """The rows of probe_layer's table for these k."""
+    """The rows of probe_layer's table for these k; the probes they come from are added to `probes`."""
     from explorer.probes import LayerProbes
 
     x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
     y = labels.codes
-    probes = LayerProbes(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
-    whole = probes.fit()
+    fitter = LayerProbes(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
+    width = x["train"].shape[1]
+    whole = probes.get(width) or fitter.fit()
     order = lca(whole.weight).order
     for i, k in enumerate(ks):
         on_progress(i, len(ks), f"top {k} neurons")
-        probe = whole if k == len(order) else probes.fit(order[:k], start=whole)
+        probe = probes[k] = whole if k == width else fitter.fit(order[:k], start=whole)
         for split in ("dev", "test"):
             right = probe.predict(x[split]) == y[split]
             hits = np.bincount(labels.sentences[split], right).astype(np.uint16)
@@ -260,6 +280,17 @@ class _Labels:
             yield (f"{split}: {_count(len(unseen), 'word')} counted as errors: training never has their "
                    f"{_count(len(np.unique(unseen)), 'label')} ({', '.join(np.unique(unseen)[:5])}"
                    f"{', ...' if len(np.unique(unseen)) > 5 else ''})")
+
+
+def _keep_words(corpus: Corpus, of_labels: str, store: Store) -> None:
+    """Words and labels go into the store, so that pages that show words need not the corpus's files."""
+    for split in (corpus.train, corpus.dev, corpus.test):
+        spec = WordsSpec(split.words_digest(), of_labels)
+        if store.table(spec) is None:
+            number = np.repeat(np.arange(len(split.sentences)), [len(words) for words in split.sentences])
+            words = [word for sentence in split.sentences for word in sentence]
+            table = pd.DataFrame({"sentence": number.astype(np.int32), "word": words, "label": _flat(split)})
+            store.put_table(spec, table, {"what": f"words: {split.name}, {split.n_words} words, {corpus.property}"})
 
 
 def _count(n: int, noun: str) -> str:
