@@ -80,6 +80,16 @@ def steps(folder: Path) -> list[Path]:
     return [found[step] for step in sorted(found)]
 
 
+def tuning(folder: Path) -> dict:
+    """What a run's record says of how its checkpoint in this folder was fine-tuned; empty for other folders."""
+    record = folder.parent / "run.json"
+    if not re.fullmatch(r"checkpoint-\d+", folder.name) or not record.is_file():
+        return {}
+    fields = ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
+    found = {field: value for field, value in _read_json(record).items() if field in fields}
+    return found | {"step": int(folder.name.removeprefix("checkpoint-"))}
+
+
 def check_pair(base: Checkpoint, finetuned: Checkpoint) -> None:
     """Raises InputError, saying what differs, unless neuron and word of one are neuron and word of the other."""
     facts = {

@@ -42,10 +42,12 @@ def test_the_table_is_tidy_and_complete(study: study_module.Study) -> None:
     assert set(table.checkpoint) == {study.base, *study.finetuned}
     assert set(table.layer) == {0, 1, 2}
     assert set(table.k) == {1, 4, 16}
-    assert set(table.split) == {"dev", "test"}
+    assert set(table.split) == {"train", "dev", "test"}
     assert set(table.label) == {"", "DET", "NOUN", "VERB", "ADJ"}
     assert not table.duplicated(["checkpoint", "layer", "k", "split", "label", "metric"]).any()
-    assert table.value.between(-1, 1).all()
+    shares = table[~table.metric.str.startswith(("cross_entropy", "codelength", "compression", "norm", "outliers"))]
+    assert shares[~shares.metric.str.endswith("_all")].value.between(-1, 1).all()
+    assert table.value.notna().all()
 
 
 def test_every_delta_is_the_difference_and_lies_in_its_interval(study: study_module.Study) -> None:
@@ -114,7 +116,7 @@ def test_a_stopped_study_goes_on_where_it_was(request_: StudyRequest, tmp_path: 
     fresh = Store(tmp_path)
     with pytest.raises(Stop):
         run_study(request_, fresh, stop)
-    kept = {path: path.stat().st_ino for path in (tmp_path / "results").rglob("*.parquet")}
+    kept = {path: path.stat().st_ino for path in (tmp_path / "results").rglob("*.safetensors")}
     assert run_study(request_, fresh).table.equals(study.table)
     assert {path: path.stat().st_ino for path in kept} == kept
 
