@@ -1,19 +1,37 @@
 """The analysis of a study's neurons: right answers in plain cases, resumable, nothing lost."""
 import dataclasses
+import io
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import PARTS, NeuronsRequest, Neurons, run_neurons
-from explorer.neurons.parts import ALL, DRAWS, METHODS, RESAMPLES, Words, controls, masked
+from explorer.neurons.export import as_csv, as_json, origin
+from explorer.neurons.parts import ALL, DRAWS, METHODS, RESAMPLES, Words, controls, masked, moves
 from explorer.neurons.similarity import cka, correlations
+from explorer.neurons.tables import (
+    audit,
+    curves,
+    label_map,
+    minimal,
+    minimal_over_all,
+    moved,
+    name,
+    needed,
+    overlaps,
+    ranked,
+    where,
+)
 from explorer.probes import fit_probe
 from explorer.ranking import lca
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store
-from explorer.study import StudyRequest, run_study
+from explorer.study import Study, StudyRequest, StudySpec, run_study
 from tests.tiny import build
 from tests.words import write_corpus
 
@@ -64,8 +82,6 @@ def test_with_all_neurons_every_order_is_the_same_probe(neurons: Neurons) -> Non
 
 
 def test_a_job_that_was_stopped_goes_on_at_the_table_where_it_was(neurons: Neurons, tmp_path: Path) -> None:
-    import shutil
-
     store = Store(shutil.copytree(neurons.store.root, tmp_path / "cache"))
     here = dataclasses.replace(neurons, store=store)
     cells = [*here.cells("moves"), *here.cells("controls")]
@@ -89,8 +105,6 @@ def test_a_job_that_was_stopped_goes_on_at_the_table_where_it_was(neurons: Neuro
 
 
 def test_what_was_pruned_is_computed_again(neurons: Neurons, tmp_path: Path) -> None:
-    import shutil
-
     store = Store(shutil.copytree(neurons.store.root, tmp_path / "cache"))
     shutil.rmtree(store.root / "activations")
     here = dataclasses.replace(neurons, store=store)
@@ -164,3 +178,98 @@ def test_checkpoints_that_cannot_be_compared(measure) -> None:
     x[2, 1] = np.nan
     with pytest.raises(InputError, match="neuron 1"):
         measure(x, x)
+
+
+def test_names() -> None:
+    assert name(5, 117, 384) == "L5:117"
+    assert name(ALL, np.array([0, 384, 2687]), 384).tolist() == ["L0:0", "L1:0", "L6:383"]
+
+
+def test_counts_over_layers_add_up_and_the_change_to_nothing(neurons: Neurons) -> None:
+    counts, centres = where(neurons)
+    for k, part in counts.groupby("k"):
+        assert part.before.sum() == part.after.sum() == k
+        assert part.change.sum() == 0
+        means = centres[(centres.k == k) & (centres.checkpoint == "pre-trained")]
+        assert means.centre.item() == pytest.approx((part.before * part.layer).sum() / k)
+    assert (centres.low <= centres.centre).all()
+    assert (centres.high >= centres.centre).all()
+
+
+def test_a_checkpoint_compared_with_itself_keeps_every_neuron(neurons: Neurons) -> None:
+    table = moves(neurons.evidence, neurons.study.base, neurons.study.base, 1)
+    np.testing.assert_allclose(table.correlation.dropna(), 1.0, atol=1e-4)
+    np.testing.assert_allclose(table.cka, 1.0, atol=1e-4)
+
+
+def test_places_before_and_after_are_those_of_the_rankings(neurons: Neurons) -> None:
+    found = moved(neurons)
+    layer = found[found.layer == 1].set_index("neuron")
+    for column, checkpoint in (("before", neurons.pair[0]), ("after", neurons.pair[1])):
+        table = ranked(neurons, checkpoint, 1)
+        np.testing.assert_array_equal(layer[column][table.neuron], table.place)
+
+
+def study_of(rows: list[tuple[int, float]]) -> Study:
+    table = pd.DataFrame([{"checkpoint": "a", "layer": 0, "k": k, "split": "dev", "label": label, "metric": "accuracy",
+                           "value": value, "n": 9} for k, value in rows for label in ("", "NOUN")])
+    return Study("", table, StudySpec((), (1, 2, 4)), StudyRequest("a", (), CorpusRequest("")), (), "")
+
+
+def test_the_minimal_set_is_the_first_within_delta_of_the_oracle() -> None:
+    study = study_of([(1, 0.5), (2, 0.88), (4, 0.9)])
+    assert minimal(study, ["a"], 2.0).k.tolist() == [2]
+    assert minimal(study, ["a"], 1.9).k.tolist() == [4]
+    assert minimal(study, ["a"], 50.0).k.tolist() == [1]
+    assert needed(study, ["a"], 2.0)[["label", "k", "n"]].values.tolist() == [["NOUN", 2, 9]]
+
+
+def test_the_label_map_shows_the_weights_of_the_probe(neurons: Neurons) -> None:
+    found = label_map(neurons, neurons.study.base, 1, 5)
+    probe = neurons.evidence.probes(neurons.study.base, 1)[16]
+    assert len(found) == 5 * 4
+    row = found.iloc[7]
+    column = neurons.evidence.labels().index(row.label)
+    assert probe.weight[int(row.neuron.partition(":")[2]), column] == pytest.approx(row.weight)
+    assert sorted(found.neuron_order.unique()) == list(range(5))
+    assert sorted(found.label_order.unique()) == list(range(4))
+    assert found.serves.any()
+
+
+def test_methods_share_all_with_themselves_and_everything_at_full_width(neurons: Neurons) -> None:
+    pairs, stable = overlaps(neurons)
+    assert (pairs[pairs.one == pairs.other].value == 100).all()
+    assert (pairs[(pairs.k == 16) & (pairs.layer != ALL)].value == 100).all()
+    both = pairs.set_index(["checkpoint", "layer", "k", "one", "other"]).value
+    assert (both.xs("iou", level="one").xs("l1", level="other") == both.xs("l1", level="one").xs("iou", level="other")).all()
+    assert (stable.low <= stable.value).all()
+    assert (stable[stable.k == 16].value == 100).all()
+
+
+def test_bands_hold_the_mean_and_audit_has_every_method(neurons: Neurons) -> None:
+    found = curves(neurons)
+    assert set(found.order) == {"top", "bottom", "random"}
+    assert (found.low <= found.value + 1e-9).all()
+    assert (found.value <= found.high + 1e-9).all()
+    assert set(audit(neurons).method) == set(METHODS)
+    assert minimal_over_all(neurons, 1.0).k.between(1, 48).all()
+
+
+@pytest.mark.parametrize(("asked", "message"), [
+    ({"layer": 3}, "0 to 2"), ({"method": "magic"}, "magic"), ({"label": "INTJ"}, "INTJ"),
+    ({"top": 17}, "1 to 16"), ({"method": "iou", "label": "DET"}, "only lca"),
+])
+def test_rankings_that_are_not_there(neurons: Neurons, asked: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        ranked(neurons, neurons.study.base, **{"layer": 1, **asked})
+
+
+def test_a_table_goes_out_with_what_made_it_and_comes_back(neurons: Neurons) -> None:
+    table = ranked(neurons, neurons.study.base, ALL, top=50 % 48)
+    made_of = origin(neurons, "ranking", method="lca")
+    back = pd.read_csv(io.StringIO(as_csv(table, made_of)), comment="#")
+    pd.testing.assert_frame_equal(back, table, check_dtype=False)
+    read = json.loads(as_json(table, made_of))
+    assert read["made_of"]["study"] == neurons.study.key
+    assert read["made_of"]["request"]["corpus"]["property"] == "upos"
+    assert len(read["rows"]) == len(table)

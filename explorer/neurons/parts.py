@@ -150,7 +150,16 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
                                   ("retrained", retrain(neurons, sparse if name == "random" else ks,
                                                         top if name == "top" else {}))):
             rows += [{"order": name, "probe": probe, "draw": draw, **found} for found in accuracies]
+    if len(order) > max(ks):  # the oracle of all layers
+        rows.append({"order": "top", "probe": "retrained", "draw": 0, "k": len(order), **_accuracy(splits, whole)})
     return pd.DataFrame(rows)
+
+
+def _accuracy(splits: dict[str, Words], probe: Probe) -> dict[str, float]:
+    from explorer.wide import scores
+
+    return {split: float((scores(probe, splits[split].layers, splits[split].rows).argmax(1) == splits[split].y).mean())
+            for split in ("dev", "test")}
 
 
 def methods(splits: dict[str, Words], whole: Probe, ranked: pd.DataFrame, ks: Sequence[int], spec: ProbeSpec,
