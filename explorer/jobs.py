@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from explorer.downloads import DOWNLOADS, DownloadRequest, fetch
+from explorer.neurons.analysis import NeuronsRequest, run_neurons
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError, Progress
 from explorer.store import Store
@@ -40,7 +41,7 @@ class Job:
     """What is known of a job from its files."""
 
     id: str
-    kind: str  # 'study', 'finetune' or 'download'
+    kind: str  # 'study', 'finetune', 'download' or 'neurons'
     state: str  # 'queued', 'running', 'done', 'failed' or 'cancelled'
     request: dict
     created: float  # seconds since the epoch
@@ -79,10 +80,16 @@ def _download(request: dict, store: Store, on_progress: Progress) -> str:
     return str(fetch(DOWNLOADS[request["name"]], store.root, on_progress))
 
 
-Request = StudyRequest | FinetuneRequest | DownloadRequest
-KINDS: dict[type[Request], str] = {StudyRequest: "study", FinetuneRequest: "finetune", DownloadRequest: "download"}
+def _neurons(request: dict, store: Store, on_progress: Progress) -> str:
+    return run_neurons(NeuronsRequest.from_dict(request), store, on_progress).study.key
+
+
+Request = StudyRequest | FinetuneRequest | DownloadRequest | NeuronsRequest
+KINDS: dict[type[Request], str] = {
+    StudyRequest: "study", FinetuneRequest: "finetune", DownloadRequest: "download", NeuronsRequest: "neurons",
+}
 WORK: dict[str, Callable[[dict, Store, Progress], str]] = {
-    "study": _study, "finetune": _finetune, "download": _download,
+    "study": _study, "finetune": _finetune, "download": _download, "neurons": _neurons,
 }
 
 
