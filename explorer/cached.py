@@ -6,6 +6,7 @@ import streamlit as st
 
 from explorer import corpus, study
 from explorer.charts import layers as charts
+from explorer.evidence import Evidence
 from explorer.store import Store, default_root
 
 
@@ -25,6 +26,12 @@ def finished(root: Path, changed: int) -> list[study.Summary]:
 def load(root: Path, key: str) -> study.Study:
     """A finished study; to be read only."""
     return study.load(Store(root), key)
+
+
+@st.cache_resource(max_entries=8)
+def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
+    """Whether the cache held all that lies behind a study when its folders were last changed."""
+    return Evidence(store(), load(root, key)).complete()
 
 
 @st.cache_resource(max_entries=32)
