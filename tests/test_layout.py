@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
     "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "probes",
-    "ranking", "stats", "study", "patterns", "tasks", "runs", "finetune", "jobs", "starter", "charts", "cached",
+    "ranking", "stats", "study", "patterns", "tasks", "runs", "history", "trajectory", "freezing",
+    "finetune", "jobs", "starter", "charts", "cached",
     "views", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
