@@ -4,9 +4,11 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from explorer import corpus, study
+from explorer import corpus, study, trajectory
 from explorer.charts import layers as charts
+from explorer.charts import trajectory as run_charts
 from explorer.evidence import Evidence
+from explorer.history import History
 from explorer.store import Store, default_root
 
 
@@ -51,6 +53,37 @@ def layer_charts(root: Path, key: str, finetuned: str) -> list[dict]:
     """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
     shown = grid(root, key, finetuned)
     return [draw(shown).to_dict() for draw in (charts.by_layer, charts.delta_by_layer, charts.by_k)]
+
+
+@st.cache_resource(max_entries=32)
+def runs(root: Path, key: str) -> list[History]:
+    """The runs that a study has steps of."""
+    return trajectory.runs(load(root, key))
+
+
+@st.cache_resource(max_entries=32)
+def along(root: Path, key: str, run: str) -> pd.DataFrame:
+    """trajectory.trajectory of one of a study's runs; to be read only."""
+    found, of = load(root, key), {known.name: known for known in runs(root, key)}
+    return trajectory.trajectory(found.table, found.base, of[run])
+
+
+@st.cache_resource(max_entries=32)
+def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
+    """Vega-Lite of the Trajectory page, by name; no dev score, no charts of it."""
+    rows, of = along(root, key, run), {known.name: known for known in runs(root, key)}[run]
+    drawn = {"accuracy": run_charts.accuracy_map(rows), "delta": run_charts.delta_map(rows),
+             "lines": run_charts.by_step(rows)}
+    if rows.score.notna().any():
+        drawn |= {"score": run_charts.score_by_step(rows, of.metric, of.baseline),
+                  "path": run_charts.path(rows, of.metric)}
+    return {name: chart.to_dict() for name, chart in drawn.items()}
+
+
+@st.cache_resource(max_entries=8)
+def compared(root: Path, keys: tuple[str, ...]) -> list[dict]:
+    """Vega-Lite of the runs in these studies, the one that forgets most first."""
+    return [chart.to_dict() for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
 
 
 @st.cache_data(max_entries=32)

@@ -60,7 +60,8 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
     study.add_argument("--base", required=True, metavar="MODEL",
                        help="pre-trained checkpoint: hub id[@revision], folder or starter name")
     study.add_argument("--finetuned", required=True, action="append", metavar="CHECKPOINT",
-                       help="fine-tuned checkpoint, likewise; may be given several times")
+                       help="fine-tuned checkpoint, likewise, or a run's folder, which stands for all its checkpoints; "
+                            "may be given several times")
     _add_corpus(study)
     study.add_argument("--k", type=_whole, default=(), metavar="1,2,5,10",
                        help="numbers of neurons to probe (default: 24 from 1 to all, evenly on a log scale); "
@@ -177,10 +178,11 @@ def _corpus(options: argparse.Namespace) -> CorpusRequest:
 
 
 def _study(options: argparse.Namespace) -> None:
+    from explorer.models import expand
     from explorer.study import StudyRequest, run_study, short_name
 
     probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw)
-    request = StudyRequest(options.base, tuple(options.finetuned), _corpus(options), options.pooling, options.k, probe)
+    request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
     study = run_study(request, Store(default_root()), _Console())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -34,6 +34,7 @@ NAMES = {  # of the sizes in config.json: each family has its own
     "vocabulary": ("vocab_size", "n_words"),
 }
 POSITIONS = ("max_position_embeddings", "n_positions")
+STEP = re.compile(r"(.*?)[/@_-]?(?:checkpoint-|step[-_]?)(\d+)(k?)/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,25 @@ def tuning(folder: Path) -> dict:
     fields = ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
     found = {field: value for field, value in _read_json(record).items() if field in fields}
     return found | {"step": int(folder.name.removeprefix("checkpoint-"))}
+
+
+def place(name: str) -> tuple[str, int] | None:
+    """The run and the step that a checkpoint's name tells, or None.
+
+    runs/sst2/checkpoint-40, EleutherAI/pythia-70m@step3000 and google/multiberts-seed_0-step_20k are steps 40, 3,000
+    and 20,000 of runs/sst2, EleutherAI/pythia-70m and google/multiberts-seed_0.
+    """
+    match = STEP.fullmatch(name)
+    return (match[1], int(match[2]) * (1000 if match[3] else 1)) if match and match[1] else None
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a run's folder replaced by all its checkpoints."""
+    found: list[str] = []
+    for name in names:
+        folder = Path(name).expanduser()
+        found += [name] if (folder / "config.json").is_file() else [str(path) for path in steps(folder)] or [name]
+    return tuple(found)
 
 
 def check_pair(base: Checkpoint, finetuned: Checkpoint) -> None:
