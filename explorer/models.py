@@ -55,8 +55,9 @@ class Checkpoint:
 def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     """The checkpoint that a local folder, a starter name or a hub id with optional @revision stands for.
 
-    Tried in this order. A hub model is downloaded unless the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the
-    cache. Raises InputError where there is nothing, or something that is not a text model with its tokenizer.
+    Tried in this order. The name of a starter's run stands for its last checkpoint. A hub model is downloaded unless
+    the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the cache. Raises InputError where there is nothing, or
+    something that is not a text model with its tokenizer.
     """
     folder = _folder(name, on_progress)
     config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
@@ -72,6 +73,12 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
         name, folder, _digest([folder / "config.json", *weights, *tokenizer]), _model_type(name, folder, config),
         sizes["blocks"] + 1, sizes["width"], sizes["vocabulary"], _max_length(folder, config), _digest(tokenizer),
     )
+
+
+def find(name: str) -> Path:
+    """The folder of this path, there or not; or the starter's of this name."""
+    folder, starter = Path(name).expanduser(), STARTER / name
+    return starter if name and starter.is_dir() and not folder.is_dir() else folder
 
 
 def steps(folder: Path) -> list[Path]:
@@ -175,9 +182,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
 def _folder(name: str, on_progress: Progress) -> Path:
     if not name:
         raise InputError("model: got no name; takes a folder, a starter name or a hub id")
-    for folder in (Path(name).expanduser(), STARTER / name):
-        if folder.is_dir():
-            return folder.resolve()
+    folder = find(name)
+    if folder.is_dir():
+        run = steps(folder) if folder.is_relative_to(STARTER) else []
+        return (run[-1] if run else folder).resolve()
     if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
         raise InputError(f"model {name}: there is no such folder; takes a folder, a starter name or a hub id")
     return download(name, on_progress)
