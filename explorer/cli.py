@@ -58,7 +58,8 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
                     "neurons of each layer. What the cache has is not computed again.",
     )
     study.add_argument("--base", required=True, metavar="MODEL",
-                       help="pre-trained checkpoint: hub id[@revision], folder or starter name")
+                       help="pre-trained checkpoint: hub id[@revision], folder or starter name; random:MODEL[@SEED] "
+                            "for its architecture with random weights")
     study.add_argument("--finetuned", required=True, action="append", metavar="CHECKPOINT",
                        help="fine-tuned checkpoint, likewise, or a run's folder, which stands for all its checkpoints; "
                             "may be given several times")
@@ -103,6 +104,13 @@ def _add_probe(command: argparse.ArgumentParser) -> None:
     probe.add_argument("--l2-grid", type=_decimal, default=(), metavar="1e-4,1e-3,1e-2",
                        help="choose l2 among these by accuracy on dev, layer by layer")
     probe.add_argument("--raw", action="store_true", help="do not standardise the activations")
+    probe.add_argument("--drop-outliers", action="store_true",
+                       help="leave out neurons whose mean lies over 6 standard deviations from their layer's")
+    probe.add_argument("--control", type=int, default=6, metavar="N",
+                       help="do a control task for N of the numbers of neurons; 0: none (default: %(default)s)")
+    probe.add_argument("--no-description-length", action="store_true", help="do not compute it")
+    probe.add_argument("--probe-seed", type=int, default=0,
+                       help="of control labels, description length and resamples (default: %(default)s)")
 
 
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
@@ -181,8 +189,10 @@ def _study(options: argparse.Namespace) -> None:
     from explorer.models import expand
     from explorer.study import StudyRequest, run_study, short_name
 
-    probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw)
-    request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe)
+    probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw,
+                      drop_outliers=options.drop_outliers, seed=options.probe_seed)
+    request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe,
+                           options.control, not options.no_description_length)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
     study = run_study(request, Store(default_root()), _Console())

@@ -67,7 +67,7 @@ class _Table:
     """Rows of one layer of one checkpoint after another, and what bounds over all layers need of them."""
 
     def __init__(self) -> None:
-        self._parts: list[pd.DataFrame] = []
+        self._parts: list[dict[str, np.ndarray]] = []
         self._kept: dict[tuple[str, str], list[tuple[int, Figure]]] = {}
 
     def at(self, checkpoint: str, layer: int) -> None:
@@ -75,9 +75,10 @@ class _Table:
 
     def add(self, k: ArrayLike, split: str, label: ArrayLike, metric: str, value: ArrayLike, n: ArrayLike) -> None:
         """Rows of numbers of neurons k, of labels, or of both; what is the same for all is given once."""
-        columns = {"k": k, "split": split, "label": label, "metric": metric, "value": value, "n": n}
-        frame = pd.DataFrame(columns, index=None if max(map(np.ndim, columns.values())) else [0])
-        self._parts.append(frame.assign(checkpoint=self._checkpoint, layer=self._layer))
+        columns = {"checkpoint": self._checkpoint, "layer": self._layer, "k": k, "split": split, "label": label,
+                   "metric": metric, "value": value, "n": n}
+        arrays = np.broadcast_arrays(*(np.asarray(part) for part in columns.values()))
+        self._parts.append({name: array.ravel() for name, array in zip(columns, arrays, strict=True)})
 
     def figure(self, metric: str, figure: Figure) -> None:
         """A metric of the whole test split, with bounds where it has been resampled."""
@@ -100,7 +101,9 @@ class _Table:
             self.add(figure.k, "test", "", f"{metric}_{bound}{suffix}", value, figure.n)
 
     def frame(self) -> pd.DataFrame:
-        table = pd.concat(self._parts, ignore_index=True)[COLUMNS]
+        columns = {name: np.concatenate([part[name] for part in self._parts]) for name in COLUMNS}
+        table = pd.DataFrame({name: pd.Series(column, dtype="str") if column.dtype.kind == "U" else column
+                              for name, column in columns.items()})
         return table.astype({"layer": np.int64, "k": np.int64, "value": np.float64, "n": np.int64})
 
 
@@ -124,25 +127,23 @@ def _labels(table: _Table, test: Test, found: Measures, base: Measures | None) -
     figures = {"accuracy": accuracy}
     if base is not None:
         figures["delta"] = accuracy - ratio(base.right[:, has], there)
-    n_k = len(found.k)
-    k, label = np.tile(found.k, has.sum()), np.repeat(test.labels[has], n_k)
-    n = np.repeat(test.has[0, has], n_k)
+    names, k, n = test.labels[has][:, None], np.array(found.k), test.has[0, has, None]
     for metric, values in figures.items():
-        table.add(k, "test", label, metric, values[0].ravel(), n)
+        table.add(k, "test", names, metric, values[0], n)
         if len(values) > 1:
-            low, high = bounds(values[1:].reshape(len(values) - 1, -1))
-            table.add(k, "test", label, f"{metric}_low", outwards(low, -1), n)
-            table.add(k, "test", label, f"{metric}_high", outwards(high, 1), n)
-    said = found.said[0, has].ravel()
-    precision = ratio(found.right[0, has].ravel(), said)
-    table.add(k[said > 0], "test", label[said > 0], "precision", precision[said > 0], said[said > 0])
+            low, high = (bound.reshape(values[0].shape) for bound in bounds(values[1:].reshape(len(values) - 1, -1)))
+            table.add(k, "test", names, f"{metric}_low", outwards(low, -1), n)
+            table.add(k, "test", names, f"{metric}_high", outwards(high, 1), n)
+    label, column = np.nonzero(found.said[0])
+    said = found.said[0, label, column]
+    table.add(k[column], "test", test.labels[label], "precision", found.right[0, label, column] / said, said)
 
 
 def _training(table: _Table, arrays: Arrays, labels: Labels, wanted: Wanted) -> None:
     """What needs no test words: accuracy on dev, description length, and the layer's scale."""
-    for k in wanted.k:
-        dev = dev_accuracies(labels, arrays, k)
-        table.add(k, "dev", dev.label, "accuracy", dev.value, dev.n)
+    accuracy, by_label, names, of_label = dev_accuracies(labels, arrays, wanted.k)
+    table.add(wanted.k, "dev", "", "accuracy", accuracy, len(labels.codes["dev"]))
+    table.add(np.array(wanted.k)[:, None], "dev", names, "accuracy", by_label, of_label)
     whole, n = wanted.k[-1], len(labels.codes["train"])
     figures = {"norm": arrays["norm"].item(), "outliers": len(arrays["outliers"])}
     if wanted.description:
@@ -165,5 +166,7 @@ def _baselines(table: _Table, test: Test, labels: Labels, k: int) -> None:
         table.add(k, "test", "", metric, values[0], len(y))
         table.add(k, "test", "", f"{metric}_low", outwards(low, -1), len(y))
         table.add(k, "test", "", f"{metric}_high", outwards(high, 1), len(y))
-        by_label = pd.Series(right).groupby(labels.names["test"]).agg(["mean", "size"])
-        table.add(k, "test", by_label.index, metric, by_label["mean"].to_numpy(), by_label["size"].to_numpy())
+        of_label, right_of = np.bincount(test.gold), np.bincount(test.gold, right)
+        there = of_label > 0
+        table.add(k, "test", test.labels[:len(there)][there], metric, right_of[there] / of_label[there],
+                  of_label[there])

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from explorer import spans
 from explorer.labels import UNSEEN, Labels
@@ -120,8 +119,11 @@ class Measures:
         self.whole[metric] = Figure(values, self.k, int(n))
 
 
-def dev_accuracies(labels: Labels, arrays: Arrays, k: int) -> pd.DataFrame:
-    """Columns label, value, n: of all dev words (label is empty), then of each label's."""
-    right = arrays[f"{k}/dev"] == labels.codes["dev"]
-    by_label = pd.Series(right).groupby(labels.names["dev"]).agg(["mean", "size"])
-    return pd.DataFrame([("", right.mean(), len(right)), *by_label.itertuples()], columns=["label", "value", "n"])
+def dev_accuracies(
+    labels: Labels, arrays: Arrays, ks: Sequence[int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Accuracy on dev (k,), by label (k, labels), and the labels' names and numbers of words (labels,)."""
+    right = np.stack([arrays[f"{k}/dev"] for k in ks]) == labels.codes["dev"]  # (k, words)
+    names, gold, of_label = np.unique(labels.names["dev"].astype(str), return_inverse=True, return_counts=True)
+    by_label = np.stack([np.bincount(gold, row, len(names)) for row in right]) / of_label
+    return right.mean(1), by_label, names, of_label

@@ -5,6 +5,7 @@ never runs: weights are read from safetensors, or from .bin by torch's weights-o
 """
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import re
@@ -33,6 +34,7 @@ NAMES = {  # of the sizes in config.json: each family has its own
     "blocks": ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "vocabulary": ("vocab_size", "n_words"),
 }
+RANDOM = re.compile(r"random:(.+?)(?:@(\d+))?")  # the architecture of a model, its weights drawn anew by a seed
 POSITIONS = ("max_position_embeddings", "n_positions")
 STEP = re.compile(r"(.*?)[/@_-]?(?:checkpoint-|step[-_]?)(\d+)(k?)/?", re.IGNORECASE)
 
@@ -50,15 +52,19 @@ class Checkpoint:
     vocab_size: int
     max_length: int  # sub-words of a sentence, special ones included
     tokenizer_digest: str
+    seed: int | None = None  # of weights drawn anew, in place of those in the folder
 
 
 def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     """The checkpoint that a local folder, a starter name or a hub id with optional @revision stands for.
 
+    random:NAME or random:NAME@SEED is the same architecture and tokenizer with random weights, a baseline.
     Tried in this order. The name of a starter's run stands for its last checkpoint. A hub model is downloaded unless
     the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the cache. Raises InputError where there is nothing, or
     something that is not a text model with its tokenizer.
     """
+    if match := RANDOM.fullmatch(name):
+        return _at_random(name, resolve(match[1], on_progress), int(match[2] or 0))
     folder = _folder(name, on_progress)
     config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     if config is None:
@@ -143,6 +149,8 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     from transformers import AutoModel
 
     tokenizer = load_tokenizer(checkpoint)
+    if checkpoint.seed is not None:
+        return _drawn(checkpoint), tokenizer
     with _explained(checkpoint):
         model, report = AutoModel.from_pretrained(
             checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
@@ -177,6 +185,26 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
                          "to which word; takes a model with a fast tokenizer (tokenizer.json)")
     tokenizer.truncation_side = "right"
     return tokenizer
+
+
+def _at_random(name: str, model: Checkpoint, seed: int) -> Checkpoint:
+    """A model with random weights: what it was trained to plays no part in its digest."""
+    architecture = _digest([model.folder / "config.json"])
+    return dataclasses.replace(model, name=name, seed=seed,
+                               digest=digest("random", architecture, model.tokenizer_digest, seed))
+
+
+def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The encoder with weights as its family starts training, by the checkpoint's seed."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    with _explained(checkpoint), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(checkpoint.seed or 0)
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModel.from_config(config, trust_remote_code=False).float()
+    halves = hasattr(model, "encoder") and hasattr(model, "decoder")
+    return (model.get_encoder() if halves else model).eval()
 
 
 def _folder(name: str, on_progress: Progress) -> Path:

@@ -132,6 +132,8 @@ def _named(checkpoints: Sequence[str]) -> Iterator[str]:
 
 def short_name(name: str) -> str:
     """The telling end of a folder's path: 'runs/sst2/checkpoint-40' -> 'sst2/checkpoint-40'; hub ids stay."""
+    if name.startswith("random:"):
+        return "random:" + short_name(name.removeprefix("random:"))
     parts = PurePath(name).parts
     keep = 2 if parts and parts[-1].startswith("checkpoint-") else 1
     return name if len(parts) <= 2 and not name.startswith("/") else "/".join(parts[-keep:])
@@ -294,7 +296,8 @@ def _made(labels: Labels, checkpoints: Sequence[Checkpoint]) -> dict:
                   for split in SPLITS},
         "labels": len(labels.inventory),
         "models": {c.name: {"type": c.model_type, "layers": c.n_layers, "width": c.width} for c in checkpoints},
-        "tuning": {c.name: found for c in checkpoints if (found := tuning(c.folder))},
+        "tuning": {c.name: found for c in checkpoints
+                   if c.seed is None and (found := tuning(c.folder))},
     }
 
 
