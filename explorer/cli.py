@@ -90,7 +90,8 @@ def _add_corpus(command: argparse.ArgumentParser) -> None:
     files.add_argument("--property", default="upos", help="label to predict: upos, xpos, a key of FEATS or MISC, "
                        "or a column's name (default: %(default)s)")
     files.add_argument("--columns", type=_whole, metavar="0,2", help="word and label column of a column file")
-    files.add_argument("--separator", help="between columns (default: found from the file)")
+    files.add_argument("--separator", type=lambda text: text.replace("\\t", "\t"),
+                       help="between columns, for instance , or \\t (default: tabs or spaces, whichever the file has)")
     files.add_argument("--limit", type=int, metavar="N", help="at most so many sentences of each split")
     files.add_argument("--seed", type=int, default=0, help="of the cut and of the sub-sample (default: 0)")
     files.add_argument("--pooling", choices=("last", "first", "mean"), default="last",
