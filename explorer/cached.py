@@ -4,8 +4,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from explorer import corpus, study
+from explorer import corpus, overview, patterns, study
 from explorer.charts import layers as charts
+from explorer.charts import overview as small
 from explorer.store import Store, default_root
 
 
@@ -44,6 +45,18 @@ def layer_charts(root: Path, key: str, finetuned: str) -> list[dict]:
     """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
     shown = grid(root, key, finetuned)
     return [draw(shown).to_dict() for draw in (charts.by_layer, charts.delta_by_layer, charts.by_k)]
+
+
+@st.cache_resource(max_entries=256)
+def layer_table(root: Path, key: str, base: str, finetuned: str) -> pd.DataFrame:
+    """patterns.layer_table of a pair; to be read only."""
+    return patterns.layer_table(load(root, key).table, base, finetuned)
+
+
+@st.cache_resource(max_entries=32)
+def overview_charts(root: Path, pairs: tuple[overview.Pair, ...]) -> dict[overview.Pair, dict]:
+    """Vega-Lite of the Overview page."""
+    return small.multiples({pair: layer_table(root, pair.key, pair.base, pair.finetuned) for pair in pairs})
 
 
 @st.cache_data(max_entries=32)

@@ -19,7 +19,7 @@ from explorer.probe import Probe, from_arrays, to_arrays
 from explorer.ranking import k_grid, lca
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
 from explorer.stats import interval, resamples
-from explorer.store import Activations, Store
+from explorer.store import SHIPPED, Activations, Store
 
 COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
 SPLITS = ("train", "dev", "test")
@@ -99,6 +99,8 @@ class Summary:
     key: str
     title: str
     created: str
+    request: StudyRequest
+    shipped: bool  # with the explorer
 
 
 def title(request: StudyRequest) -> str:
@@ -117,10 +119,10 @@ def short_name(name: str) -> str:
 
 def finished(store: Store) -> list[Summary]:
     """The studies in the store, newest first."""
-    found = [
-        Summary(key, title(StudyRequest.from_dict(meta["request"])), meta["created"])
-        for key, meta in store.tables("StudySpec")
-    ]
+    found = []
+    for key, meta in store.tables("StudySpec"):
+        request = StudyRequest.from_dict(meta["request"])
+        found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
     return sorted(found, key=lambda summary: summary.created, reverse=True)
 
 
