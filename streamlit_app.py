@@ -2,7 +2,7 @@
 import streamlit as st
 
 from explorer import cached
-from explorer.views import STYLE, layers, progress, sidebar, trajectory
+from explorer.views import STYLE, layers, overview, progress, sidebar, trajectory
 
 st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="wide")
 st.html(STYLE / "live.html", unsafe_allow_javascript=True)
@@ -10,6 +10,7 @@ st.html(STYLE / "page.css")
 page = st.navigation([
     st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True),
     st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
+    st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
 ])
 sidebar.show(cached.store())
 progress.show(cached.store())

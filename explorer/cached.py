@@ -4,8 +4,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from explorer import corpus, study, trajectory
+from explorer import corpus, overview, patterns, study, trajectory
 from explorer.charts import layers as charts
+from explorer.charts import overview as small
 from explorer.charts import trajectory as run_charts
 from explorer.evidence import Evidence
 from explorer.history import History
@@ -84,6 +85,18 @@ def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
 def compared(root: Path, keys: tuple[str, ...]) -> list[dict]:
     """Vega-Lite of the runs in these studies, the one that forgets most first."""
     return [chart.to_dict() for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
+
+
+@st.cache_resource(max_entries=256)
+def layer_table(root: Path, key: str, base: str, finetuned: str) -> pd.DataFrame:
+    """patterns.layer_table of a pair; to be read only."""
+    return patterns.layer_table(load(root, key).table, base, finetuned)
+
+
+@st.cache_resource(max_entries=32)
+def overview_charts(root: Path, pairs: tuple[overview.Pair, ...]) -> dict[overview.Pair, dict]:
+    """Vega-Lite of the Overview page."""
+    return small.multiples({pair: layer_table(root, pair.key, pair.base, pair.finetuned) for pair in pairs})
 
 
 @st.cache_data(max_entries=32)

@@ -81,7 +81,7 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     )
 
 
-def find(name: str) -> Path:
+def folder_of(name: str) -> Path:
     """The folder of this path, there or not; or the starter's of this name."""
     folder, starter = Path(name).expanduser(), STARTER / name
     return starter if name and starter.is_dir() and not folder.is_dir() else folder
@@ -210,7 +210,7 @@ def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
 def _folder(name: str, on_progress: Progress) -> Path:
     if not name:
         raise InputError("model: got no name; takes a folder, a starter name or a hub id")
-    folder = find(name)
+    folder = folder_of(name)
     if folder.is_dir():
         run = steps(folder) if folder.is_relative_to(STARTER) else []
         return (run[-1] if run else folder).resolve()

@@ -24,7 +24,7 @@ from explorer.layer import Arrays, Wanted, fit_layer
 from explorer.models import Checkpoint, check_pair, place, resolve, tuning
 from explorer.ranking import k_grid
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
-from explorer.store import Activations, Store
+from explorer.store import SHIPPED, Activations, Store
 
 __all__ = ["COLUMNS", "SPLITS", "Study", "StudyRequest", "StudySpec", "Summary", "finished", "load", "run_study",
            "short_name", "title"]
@@ -110,6 +110,7 @@ class Summary:
     title: str
     created: str
     request: StudyRequest
+    shipped: bool  # with the explorer
 
 
 def title(request: StudyRequest) -> str:
@@ -144,7 +145,7 @@ def finished(store: Store) -> list[Summary]:
     found = []
     for key, meta in store.tables("StudySpec"):
         request = StudyRequest.from_dict(meta["request"])
-        found.append(Summary(key, title(request), meta["created"], request))
+        found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
     grown = {dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n])
              for summary in found for n in range(1, len(summary.request.finetuned))}
     return sorted((summary for summary in found if summary.request not in grown),

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
 from explorer.study import Study, short_name
-from explorer.views.studies import opened
+from explorer.views.studies import caution, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
 
@@ -17,7 +17,7 @@ TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
 def show() -> None:
     """Draw the page for the study that is open."""
     store = cached.store()
-    heading = st.container(horizontal=True)
+    heading = st.container(horizontal=True, vertical_alignment="bottom")
     with heading:
         study = opened(store)
     if study is None:
@@ -25,6 +25,7 @@ def show() -> None:
         return
     with heading:
         finetuned = _finetuned(study)
+    caution(study)
     _draw(store.root, study, finetuned)
     _about(study)
 

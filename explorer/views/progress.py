@@ -2,6 +2,7 @@
 import streamlit as st
 
 from explorer import jobs
+from explorer.downloads import DOWNLOADS
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, title
@@ -74,7 +75,7 @@ def _ended(store: Store, job: jobs.Job) -> None:
             st.query_params["study"] = job.result
         st.rerun()
     if job.state == "failed":
-        problem("The study failed", job.message)
+        problem(f"The {job.kind} failed", job.message)
     else:
         st.info("**Cancelled.** What was finished is kept: run it again and it goes on from there.",
                 icon=":material/cancel:")
@@ -89,6 +90,8 @@ def _ended(store: Store, job: jobs.Job) -> None:
 
 
 def _title(job: jobs.Job) -> str:
+    if job.kind == "download":
+        return DOWNLOADS[job.request["name"]].title
     return title(StudyRequest.from_dict(job.request)) if job.kind == "study" else job.kind
 
 

@@ -35,8 +35,8 @@ class Tuning:
 
 GLUE = (
     Tuning("sst2", "sst2", "GLUE SST-2, sentiment of phrases of film reviews", 1.0, 64),
-    Tuning("mrpc", "mrpc", "GLUE MRPC, paraphrases in news", 4.0, 96),
-    Tuning("qqp", "qqp", "15,000 pairs sampled from GLUE QQP, questions that ask the same", 2.0, 64),
+    Tuning("mrpc", "mrpc", "GLUE MRPC, paraphrases in news", 3.0, 96),
+    Tuning("qqp", "qqp", "15,000 pairs sampled from GLUE QQP, questions that ask the same", 1.0, 64),
 )
 SLIVER = (Tuning("sentiment", "classification", "the starter's own sentiment task", 1.0, 32, "sentiment.tsv", 96),)
 ALONG = {"starter-bert-sst2": (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)}  # of the run: its checkpoints besides the end
@@ -102,18 +102,21 @@ language: en
 ---
 # {name}
 
-`{base}`, a small model trained from scratch for demonstration, fine-tuned on {task}: {train:,} rows, {steps:,} steps.
+`{base}`, a small model trained from scratch for demonstration, fine-tuned on {train:,} rows, in {steps:,} steps, of
+{task}.
+
 It is **not** a model of the published study, and does the task far worse than one of those would. To study those, with
 a network, fine-tune `google-bert/bert-base-cased`, `FacebookAI/roberta-base` or `xlnet/xlnet-base-cased`:
 `python -m explorer finetune --help`.
 
-Dev {metric}, on the {dev:,} rows of {dev_set}: **{score:.1f} %**; the most frequent label for every row gives
-{baseline:.1f} %. The rows themselves are not included.
+Dev {metric}, on the {dev:,} rows of {dev_set}: **{score:.1f} %**; the most frequent label for every row
+gives {baseline:.1f} %. The rows themselves are not included.
 
 | step | training loss since the row above | dev loss | dev {metric} (%) |
 |---|---|---|---|
 {rows}
 
-Settings: `{settings}`; torch {torch} on {threads} thread(s), weights stored in float16. Each checkpoint is a folder
-`checkpoint-STEP`; `{name}` alone names the last.
+Settings: `{settings}`;
+torch {torch} on {threads} thread(s). Weights are stored in float16. Each checkpoint is a folder `checkpoint-STEP`;
+`{name}` alone names the last.
 """
