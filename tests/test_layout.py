@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
     "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "reading",
-    "probe", "probes", "ranking", "stats", "study", "evidence", "neuron", "search", "errors", "sentence",
+    "probe", "probes", "ranking", "stats", "study", "evidence", "neuron", "card", "search", "errors", "sentence",
     "patterns", "tasks", "runs", "finetune", "jobs", "starter",
     "charts", "cached", "views", "cli", "__main__",
 ]
