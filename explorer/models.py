@@ -174,6 +174,26 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     return encoder.eval(), tokenizer
 
 
+def load_classifier(checkpoint: Checkpoint, encoder: PreTrainedModel) -> PreTrainedModel | None:
+    """The checkpoint with its head for classifying sentences, on the encoder that load() gave; None if it has none."""
+    architectures = _read_json(checkpoint.folder / "config.json").get("architectures") or ()
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return None
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with _explained(checkpoint):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:  # transformers made up the rest of the head
+        return None
+    if type(model.base_model) is type(encoder):
+        setattr(model, model.base_model_prefix, encoder)
+    return model.eval()
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer, which cuts on the right and knows which sub-word belongs to which word."""
     from transformers import AutoTokenizer

@@ -177,7 +177,7 @@ class Sample:
         """The neurons that correlate most, for good or ill: checkpoint, neuron (as text), correlation."""
         which = self.checkpoints.index(checkpoint)
         mine = self.neurons[which, neuron.layer, :, neuron.index]
-        found = np.einsum("w,clwn->cln", mine, self.neurons, optimize=True)  # (checkpoints, layers, neurons)
+        found = mine @ self.neurons  # (checkpoints, layers, neurons)
         found[which, neuron.layer, neuron.index] = 0  # itself
         best = np.argsort(-np.abs(found), axis=None, kind="stable")[:n]
         places = zip(*np.unravel_index(best, found.shape), strict=True)

@@ -38,13 +38,17 @@ def plant(request: StudyRequest, store: Store) -> Study:
         return run_study(request, store)
 
 
-def planted(folder: Path) -> Evidence:
-    """The evidence of such a study, with everything it needs in the folder."""
+def planted(folder: Path, word: str = "cat") -> Evidence:
+    """The evidence of such a study, with everything it needs in the folder; its test split holds the word once."""
     from explorer.corpus import CorpusRequest
     from tests.tiny import build
     from tests.words import write_corpus
 
     base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
-    request = StudyRequest(str(base), (str(tuned),), CorpusRequest(**write_corpus(folder)), k=(1, 4))
+    files = write_corpus(folder)
+    with Path(files["test"]).open("a", encoding="utf-8") as test:
+        test.write("".join(f"{i}\t{form}\t_\t{tag}\t_\t_\t_\t_\t_\t_\n" for i, (form, tag)
+                           in enumerate([("the", "DET"), (word, "NOUN"), ("sees", "VERB")], 1)) + "\n")
+    request = StudyRequest(str(base), (str(tuned),), CorpusRequest(**files), k=(1, 4))
     store = Store(folder / "cache")
     return Evidence(store, plant(request, store))

@@ -50,3 +50,22 @@ def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | a
     axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
     chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
     return chart.add_params(*params).properties(data=grid)
+
+
+def still(chart: alt.Chart | alt.LayerChart, title: str, height: int, subtitle: str = "",
+          ) -> alt.Chart | alt.LayerChart:
+    """A chart that follows no slider, with title and sizes as on all others; height is that of its plot, in pixels."""
+    axis = alt.AxisConfig(labelFontSize=FONT - 1, titleFontSize=FONT, labelPadding=6, titlePadding=6)
+    legend = alt.LegendConfig(labelFontSize=FONT, titleFontSize=FONT - 1, titleLimit=400)
+    return chart.properties(
+        title=alt.TitleParams(text=title, subtitle=subtitle, fontSize=FONT + 3, subtitleFontSize=FONT - 1,
+                              subtitleColor=NEUTRAL, offset=8),
+        height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    ).configure(axis=axis, legend=legend)
+
+
+def checkpoint_colour() -> alt.Color:
+    """A checkpoint's colour, with the legend above the chart."""
+    legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, offset=2)
+    return alt.Color("checkpoint:N", legend=legend,
+                     scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))

@@ -24,9 +24,9 @@ def show() -> None:
         _welcome()
         return
     with heading:
-        finetuned = _finetuned(study)
+        after = finetuned(study)
     caution(study)
-    _draw(store.root, study, finetuned)
+    _draw(store.root, study, after)
     _about(study)
 
 
@@ -40,7 +40,7 @@ def _welcome() -> None:
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
 
 
-def _finetuned(study: Study) -> str:
+def finetuned(study: Study) -> str:
     """The fine-tuned checkpoint to compare with: a choice where there are several."""
     names = {_unique(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
