@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
     "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "probes",
     "ranking", "stats", "study", "patterns", "tasks", "runs", "history", "trajectory", "freezing",
-    "finetune", "jobs", "starter", "charts", "cached",
+    "finetune", "work", "estimate", "jobs", "starter", "charts", "cached",
     "views", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
