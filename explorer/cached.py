@@ -8,16 +8,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from explorer import card, corpus, errors, neuron, overview, patterns, search, study, trajectory
+from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
 from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
 from explorer.charts import neuron as neuron_charts
 from explorer.charts import overview as small
 from explorer.charts import trajectory as run_charts
 from explorer.evidence import Evidence
-from explorer.history import History
+from explorer.history import History, histories
 from explorer.probe import Probe
 from explorer.store import Store, default_root
+from explorer.work import RunRequest
 
 if TYPE_CHECKING:
     from explorer.reading import Reader, Reading
@@ -89,6 +90,20 @@ def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
         drawn |= {"score": run_charts.score_by_step(rows, of.metric, of.baseline),
                   "path": run_charts.path(rows, of.metric)}
     return {name: chart.to_dict() for name, chart in drawn.items()}
+
+
+@st.cache_resource(max_entries=8)
+def growing(root: Path, key: str) -> dict:
+    """Vega-Lite of a run at work, from the study so far."""
+    found = load(root, key)
+    return run_charts.growing(trajectory.trajectory(found.table, found.base, histories(found.finetuned)[0])).to_dict()
+
+
+@st.cache_data(max_entries=32, ttl=600)
+def expected(request: RunRequest) -> tuple[estimate.Estimate, float]:
+    """What a run will take, and the speed that this was reckoned with; files may change, so not for long."""
+    speed = estimate.matrix_speed()
+    return estimate.estimate(request, speed), speed
 
 
 @st.cache_resource(max_entries=8)

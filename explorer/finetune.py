@@ -39,7 +39,8 @@ def finetune(request: FinetuneRequest, on_progress: Progress = silent,
              on_checkpoint: Callable[[Run], None] = lambda run: None) -> Path:
     """Fine-tune request.model on request.task and return the run's folder, request.out.
 
-    Calls on_checkpoint whenever a checkpoint is in its place; what is computed there does not change the run.
+    Calls on_checkpoint whenever a checkpoint is in its place, and once for a run that was finished before; what is
+    computed there does not change the run.
 
     AdamW on the loss of the head that transformers puts on the model (cross-entropy or squared error), the
     learning rate falling linearly to 0; float32 on a CPU, bfloat16 autocast on a GPU. The same request gives
@@ -51,7 +52,9 @@ def finetune(request: FinetuneRequest, on_progress: Progress = silent,
     base = resolve(request.model, on_progress)
     data = read_task(request.task, request.data, request.limit, request.seed)
     with opened(request, base, data) as run:
-        if not run.finished:
+        if run.finished:
+            on_checkpoint(run)
+        else:
             with torch.random.fork_rng([0] if torch.cuda.is_available() else []):
                 _train(run, _Training(request, base, data), request, on_progress, on_checkpoint)
         (run.folder / RESUME).unlink(missing_ok=True)

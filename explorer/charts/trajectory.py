@@ -25,7 +25,8 @@ from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
 
-HEIGHT, STRIP = 310, 150  # pixels of a chart, and of the dev score's
+HEIGHT, STRIP, TALL = 225, 80, 366  # pixels of plots: of most, of the dev score, as high as both with their titles
+FIT = alt.AutoSizeParams(type="fit-x", contains="padding")  # a legend would push the axis' title out of a fixed height
 LOW_HIGH = ["#0a7cc4", "#9a63a6", "#d05800"]  # the lowest layer's colour to the highest's
 SHIFT = ["#b54708", "#f3b98a", "#f4f4f4", "#9cc7e6", "#07598f"]  # loss, none, gain
 LEVEL = ["#0d2b45", "#1d6a96", "#6fb3c8", "#e4f1e1"]  # low to high
@@ -67,20 +68,33 @@ def _facts(run: History, rows: pd.DataFrame) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def growing(rows: pd.DataFrame) -> alt.LayerChart:
+    """A run at work: delta by layer and step as far as it came, all neurons in the probe; follows no slider."""
+    whole = rows[rows.k == rows.k.max()]
+    return _cells(whole, _time(scale=alt.Scale()), whole.delta.abs().max(),
+                  alt.TitleParams("Delta to the start by layer", fontSize=FONT + 3, offset=8))
+
+
 def _multiple(rows: pd.DataFrame, title: str, facts: str, most: float) -> alt.LayerChart:
     """One run among several: delta by layer and part of the run, all neurons in the probe; most: end of the scale."""
     whole = rows[rows.k == rows.k.max()]
     x = alt.X("part:O", axis=alt.Axis(title="Part of the run (%)", labelAngle=0, labelOverlap=True, grid=False))
-    y = alt.Y("layer:O", sort="descending", axis=alt.Axis(title="Layer (0: embeddings)"))
+    heading = alt.TitleParams(title, subtitle=facts, fontSize=FONT + 2, subtitleFontSize=FONT - 1, offset=8,
+                              subtitleColor=NEUTRAL)
+    return _cells(whole.assign(part=(100 * whole.step / whole.step.max()).round(1)), x, most, heading)
+
+
+def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) -> alt.LayerChart:
+    """Deltas by layer along x; most: the end of the colour scale in points."""
+    most = max(most, 0.5)
+    y = alt.Y("layer:O", sort="descending", axis=alt.Axis(
+        title="Layer (0: embeddings)", minExtent=MARGIN, maxExtent=MARGIN, labelFlush=False))
     cells = alt.Chart().mark_rect(cornerRadius=2).encode(x=x, y=y, color=_shift(str(most)), tooltip=_tooltip())
     ink = alt.condition(f"abs(datum.delta) > {0.7 * most}", alt.value("white"), alt.value("#1c1c1c"))
     numbers = alt.Chart().transform_calculate(text=SIGNED).mark_text(fontSize=FONT - 2).encode(
         x=x, y=y, text="text:N", color=ink)
-    heading = alt.TitleParams(title, subtitle=facts, fontSize=FONT + 2, subtitleFontSize=FONT - 1, offset=8,
-                              subtitleColor=NEUTRAL)
-    return alt.LayerChart(
-        layer=[cells, numbers] if len(whole) <= CELLS else [cells], height=HEIGHT, title=heading, config=_axes(),
-        data=whole.assign(part=(100 * whole.step / whole.step.max()).round(1)))
+    return alt.LayerChart(layer=[cells, numbers] if len(rows) <= CELLS else [cells], height=HEIGHT, title=heading,
+                          config=_axes(), autosize=FIT, data=rows)
 
 
 def by_step(rows: pd.DataFrame) -> alt.LayerChart:
@@ -89,25 +103,28 @@ def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     x, y = _time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+", tickCount=6), scale=_deltas(rows))
     here = shown.transform_filter(AT_LAYER)
     now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text="format(datum.delta, '+.1f')").encode(
-        x=x, y=y), FONT + 3, -18, _layers(rows))
+        x=x, y=y), FONT + 3, -20)
     parts = [
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
         _now(x),
-        here.mark_area(opacity=0.18).encode(x=x, y="delta_low:Q", y2="delta_high:Q", color=_layers(rows)),
+        here.mark_area(opacity=0.18, color=NEUTRAL).encode(x=x, y="delta_low:Q", y2="delta_high:Q"),
         shown.mark_line(strokeWidth=1.5, opacity=0.8).encode(x=x, y=y, color=_layers(rows), detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=_layers(rows)),
-        shown.mark_point(filled=True, size=45, opacity=1).encode(x=x, y=y, color=_layers(rows), tooltip=_tooltip()),
-        here.transform_filter(AT_STEP).mark_point(filled=True, size=190, opacity=1).encode(
+        shown.mark_point(size=25, strokeWidth=4, opacity=1).encode(x=x, y=y, color=_layers(rows), tooltip=_tooltip()),
+        here.transform_filter(AT_STEP).mark_point(size=120, strokeWidth=6, opacity=1).encode(
             x=x, y=y, color=_layers(rows)),
         now,
     ]
-    return live(rows, f"'Delta along the run, layer ' + {LAYER} + ' strong'", HEIGHT, parts)
+    return live(rows, f"'Delta along the run, layer ' + {LAYER} + ' strong'", HEIGHT, parts).properties(autosize=FIT)
 
 
 def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> alt.LayerChart:
     """The task's dev score on the same time axis; baseline: the score of one answer for all, from 0 to 1."""
     once = rows.drop_duplicates("step")[["step", "layer", "k", "score"]]
-    x, y = _time(None), alt.Y("score:Q", axis=value_axis(f"{metric} (%)", "d", tickCount=4), scale=_scores(rows))
+    if baseline is not None:
+        once = once.assign(baseline=100 * baseline)
+    scale = _scores(once)
+    x, y = _time(None), alt.Y("score:Q", axis=value_axis(f"{metric} (%)", "d", tickCount=4), scale=scale)
     line = alt.Chart().transform_filter("isValid(datum.score)")
     now = line.transform_filter(AT_STEP)
     parts = [
@@ -116,11 +133,13 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
         line.mark_point(filled=True, size=60, color=NEUTRAL, opacity=1).encode(
             x=x, y=y, tooltip=[alt.Tooltip("step:O"), alt.Tooltip("score:Q", title=f"dev {metric} (%)", format=".1f")]),
         now.mark_point(filled=True, size=190, color=NEUTRAL, opacity=1).encode(x=x, y=y),
-        rimmed(now.transform_calculate(text="format(datum.score, '.1f')").encode(x=x, y=y), FONT + 1, -15),
+        rimmed(now.transform_calculate(text="format(datum.score, '.1f')").encode(x=x, y=y), FONT + 1, -16),
     ]
     if baseline is not None:
-        parts.insert(0, alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(y=alt.datum(100 * baseline)))
-    return live(once, f"'Dev {metric} of the task{' (dotted: one answer for all)' * (baseline is not None)}'", STRIP, parts)
+        parts.insert(0, alt.Chart().transform_filter(AT_STEP).mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(
+            y=alt.Y("baseline:Q", scale=scale)))
+    dotted = "" if baseline is None else " (dotted: one answer for all)"
+    return live(once, f"'Dev {metric} of the task{dotted}'", STRIP, parts).properties(autosize=FIT)
 
 
 def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -135,12 +154,12 @@ def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
         shown.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour, order=order, detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=colour, order=order),
-        now.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=colour, tooltip=_tooltip()),
-        rimmed(here.transform_calculate(text="datum.step").encode(x=x, y=y), FONT - 1, -13, colour),
-        here.transform_filter(AT_STEP).mark_point(filled=True, size=230, opacity=1).encode(x=x, y=y, color=colour),
+        now.mark_point(size=40, strokeWidth=4, opacity=1).encode(x=x, y=y, color=colour, tooltip=_tooltip()),
+        rimmed(here.transform_calculate(text="datum.step").encode(x=x, y=y), FONT - 1, -14),
+        here.transform_filter(AT_STEP).mark_point(size=120, strokeWidth=6, opacity=1).encode(x=x, y=y, color=colour),
     ]
     return live(rows, f"'Forgetting against learning, layer ' + {LAYER} + ' strong'",
-                HEIGHT + STRIP, parts)
+                TALL, parts).properties(autosize=FIT)
 
 
 def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float]], steps: int | None,
@@ -150,7 +169,7 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
     trained = trained.groupby(trained.index // max(1, -(-len(trained) // most))).mean()
     last = steps or max([step for step, _ in (*found, *points)], default=1)
     x = alt.X("step:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(title="Training step", format="d"))
-    y = alt.Y("loss:Q", axis=value_axis("Loss", ".2f", tickCount=5), scale=alt.Scale(zero=False))
+    y = alt.Y("loss:Q", axis=value_axis("Loss", ".1f", tickCount=5), scale=alt.Scale(zero=False))
     kinds = pd.concat([trained.assign(of="training"), pd.DataFrame(points, columns=["step", "loss"]).assign(of="dev")])
     colour = alt.Color("of:N", scale=alt.Scale(domain=["training", "dev"], range=[NEUTRAL, LOW_HIGH[-1]]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, offset=2))
@@ -159,8 +178,29 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
                  x=x, y=y, color=colour),
              dev.mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
              dev.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=colour, tooltip=["step", "loss"])]
-    return alt.LayerChart(layer=parts, data=kinds, height=STRIP + 60, config=_axes(),
+    return alt.LayerChart(layer=parts, data=kinds, height=HEIGHT - 60, config=_axes(), autosize=FIT,
                           title=alt.TitleParams("Loss", fontSize=FONT + 3, offset=8))
+
+
+def scores(known: History) -> alt.LayerChart:
+    """Dev score at each checkpoint so far, on the time axis of losses()."""
+    points = pd.DataFrame([(point.step, 100 * point.dev_score) for point in known.points
+                           if point.dev_score is not None], columns=["step", "score"])
+    if known.baseline is not None:
+        points = points.assign(baseline=100 * known.baseline)
+    scale = _scores(points)
+    x = alt.X("step:Q", axis=alt.Axis(title="Training step", format="d"),
+              scale=alt.Scale(domain=[0, known.steps or max(points.step, default=1)], nice=False))
+    y = alt.Y("score:Q", axis=value_axis(f"{known.metric} (%)", "d", tickCount=4), scale=scale)
+    line, colour = alt.Chart(), LOW_HIGH[-1]
+    parts = [line.mark_line(strokeWidth=3, color=colour).encode(x=x, y=y),
+             line.mark_point(filled=True, size=90, opacity=1, color=colour).encode(x=x, y=y, tooltip=["step", "score"])]
+    dotted = ""
+    if known.baseline is not None:
+        dotted = " (dotted: one answer for all)"
+        parts.append(line.mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(y=alt.Y("mean(baseline):Q", scale=scale)))
+    return alt.LayerChart(layer=parts, data=points, height=STRIP, config=_axes(), autosize=FIT,
+                          title=alt.TitleParams(f"Dev {known.metric} of the task{dotted}", fontSize=FONT + 3, offset=8))
 
 
 def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str) -> alt.LayerChart:
@@ -168,7 +208,7 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
     whole, cells = rows.k.max(), rows.step.nunique() * rows.layer.nunique()
     x = _time(scale=alt.Scale(paddingInner=0.04, paddingOuter=0.02))
     y = alt.Y("layer:O", sort="descending", scale=alt.Scale(paddingInner=0.06, paddingOuter=0.03),
-              axis=alt.Axis(title="Layer (0: embeddings)", minExtent=MARGIN, maxExtent=MARGIN))
+              axis=alt.Axis(title="Layer (0: embeddings)", minExtent=MARGIN, maxExtent=MARGIN, labelFlush=False))
     shown = alt.Chart().transform_filter(AT_K)
     parts: list[alt.Chart | alt.LayerChart] = [
         shown.mark_rect(cornerRadius=2).encode(x=x, y=y, color=colour, tooltip=_tooltip())]
@@ -179,7 +219,7 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
     parts.append(shown.transform_filter(f"{AT_LAYER} && {AT_STEP}").mark_rect(
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
-                HEIGHT, parts)
+                HEIGHT, parts).properties(autosize=FIT)
 
 
 def _time(title: str | None = TIME, scale: alt.Scale | None = None) -> alt.X:
@@ -197,7 +237,8 @@ def _now(x: alt.X) -> alt.Chart:
 
 def _scores(rows: pd.DataFrame) -> alt.Scale:
     """Of the task's dev scores, with room for numbers."""
-    low, high = rows.score.min(), rows.score.max()
+    known = rows[["score", *rows.columns.intersection(["baseline"])]]
+    low, high = known.min(axis=None), known.max(axis=None)
     room = 0.15 * max(high - low, 2.0)
     return alt.Scale(domain=[low - room, high + 1.5 * room], nice=False)
 
