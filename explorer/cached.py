@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer import corpus, study
+from explorer import scorecard as cards
 from explorer.charts import layers as charts
 from explorer.charts import measures
 from explorer.store import Store, default_root
@@ -59,6 +60,12 @@ def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy"
 def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
     """measures.scale_of_layers of a pair; to be read only."""
     return measures.scale_of_layers(load(root, key).table, load(root, key).base, finetuned)
+
+
+@st.cache_resource(max_entries=8)
+def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Line]:
+    """The scorecard of these studies when arrays of the cache were last changed; to be read only."""
+    return cards.scorecard([load(root, key) for key in keys], Store(root))
 
 
 @st.cache_data(max_entries=32)

@@ -80,15 +80,14 @@ def _at(grid: pd.DataFrame) -> str:
 
 
 def _baselines(grid: pd.DataFrame, x: alt.X, baselines: dict[str, float]) -> list[alt.Chart | alt.LayerChart]:
-    """Dashed lines over all layers, each with its name above it on the right."""
-    last, layers = grid.layer.max(), []
+    """Dashed lines over all layers, each with its name below it on the left."""
+    layers: list[alt.Chart | alt.LayerChart] = []
     for name, value in baselines.items():
-        layers.append(alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=2).encode(
-            y=alt.datum(value)))
-        text = alt.Chart().transform_filter(f"datum.layer == {last} && {AT_K}").transform_calculate(
-            text=json.dumps(f"{name} {value:.1f}"))
-        layers.append(text.mark_text(align="right", baseline="bottom", dy=-3, dx=20, fontSize=FONT - 2,
-                                     color=NEUTRAL).encode(x=x, y=alt.datum(value), text="text:N"))
+        y = alt.datum(value)
+        layers.append(alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=2).encode(y=y))
+        text = alt.Chart().transform_filter(f"datum.layer == 0 && {AT_K}").encode(x=x, y=y, text="text:N")
+        text = text.transform_calculate(text=json.dumps(f"{name} {value:.1f}"))
+        layers.append(text.mark_text(align="left", baseline="top", dy=5, dx=-14, fontSize=FONT - 1, color=NEUTRAL))
     return layers
 
 
