@@ -12,6 +12,7 @@ from explorer.views import (
     neuron,
     overview,
     progress,
+    scorecard,
     sentence,
     sidebar,
     tour,
@@ -31,6 +32,7 @@ page = st.navigation([
     st.Page(errors.show, title="Errors", icon=":material/rule:", url_path="errors"),
     st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
     st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
+    st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
 ])
 sidebar.show(cached.store())
 tour.show(cached.store(), page.url_path)

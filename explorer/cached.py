@@ -9,8 +9,10 @@ import pandas as pd
 import streamlit as st
 
 from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
+from explorer import scorecard as cards
 from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
+from explorer.charts import measures
 from explorer.charts import neuron as neuron_charts
 from explorer.charts import overview as small
 from explorer.charts import trajectory as run_charts
@@ -48,23 +50,43 @@ def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
     return Evidence(store(), load(root, key)).complete()
 
 
-@st.cache_resource(max_entries=32)
-def grid(root: Path, key: str, finetuned: str) -> pd.DataFrame:
-    """charts.grid of a pair; to be read only."""
-    return charts.grid(load(root, key).table, load(root, key).base, finetuned)
+@st.cache_resource(max_entries=64)
+def grid(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> pd.DataFrame:
+    """measures.grid of a pair; to be read only."""
+    return measures.grid(load(root, key).table, load(root, key).base, finetuned, measure, together)
 
 
 @st.cache_resource(max_entries=32)
 def labels(root: Path, key: str, finetuned: str) -> pd.DataFrame:
-    """charts.labels of a pair; to be read only."""
-    return charts.labels(load(root, key).table, load(root, key).base, finetuned)
+    """measures.labels of a pair; to be read only."""
+    return measures.labels(load(root, key).table, load(root, key).base, finetuned)
 
 
 @st.cache_resource(max_entries=32)
-def layer_charts(root: Path, key: str, finetuned: str) -> list[dict]:
+def measured(root: Path, key: str) -> list[str]:
+    """Titles of the measures that a study has."""
+    return measures.offered(load(root, key).table)
+
+
+@st.cache_resource(max_entries=64)
+def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> list[dict]:
     """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
-    shown = grid(root, key, finetuned)
-    return [draw(shown).to_dict() for draw in (charts.by_layer, charts.delta_by_layer, charts.by_k)]
+    shown, of = grid(root, key, finetuned, measure, together), measures.MEASURES[measure]
+    lines = measures.baselines(load(root, key).table, load(root, key).base, measure)
+    return [charts.by_layer(shown, of, lines).to_dict(), charts.delta_by_layer(shown, of, together).to_dict(),
+            charts.by_k(shown, of, lines).to_dict()]
+
+
+@st.cache_resource(max_entries=32)
+def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
+    """measures.scale_of_layers of a pair; to be read only."""
+    return measures.scale_of_layers(load(root, key).table, load(root, key).base, finetuned)
+
+
+@st.cache_resource(max_entries=8)
+def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Line]:
+    """The scorecard of these studies when arrays of the cache were last changed; to be read only."""
+    return cards.scorecard([load(root, key) for key in keys], Store(root))
 
 
 @st.cache_resource(max_entries=32)

@@ -1,4 +1,4 @@
-"""python -m explorer: extract, finetune, study and cache from the shell.
+"""python -m explorer: extract, finetune, study, scorecard and cache from the shell.
 
 Exit codes: 0 done, 2 the input cannot be used (the message on standard error says why), 130 interrupted.
 """
@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_extract(commands)
     _add_finetune(commands)
+    _add_scorecard(commands)
     _add_cache(commands)
     return parser
 
@@ -133,6 +134,18 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune.add_argument("--fractions", type=_decimal, default=FRACTIONS, metavar="0,0.25,1",
                       help="parts of the run at which a checkpoint is kept (default: 0, 1/16, 1/8, 1/4, 1/2, 1)")
     tune.set_defaults(run=_finetune)
+
+
+def _add_scorecard(commands: argparse._SubParsersAction) -> None:
+    card = commands.add_parser(
+        "scorecard", help="check the published patterns on finished studies",
+        description="Check the patterns of Durrani, Sajjad & Dalvi 2021 on finished studies: each is seen, not seen, "
+                    "or undecided at 95 %%. Fits probes on all layers together where the cache has the activations.")
+    card.add_argument("--study", action="append", metavar="KEY", help="may be given several times (default: all)")
+    card.add_argument("--no-all-layers", action="store_true", help="do not fit probes on all layers together")
+    card.add_argument("--markdown", metavar="OUT.md", help="write it there")
+    card.add_argument("--json", metavar="OUT.json", help="write it there, with every spec, seed and version")
+    card.set_defaults(run=_scorecard)
 
 
 def _add_cache(commands: argparse._SubParsersAction) -> None:
@@ -237,6 +250,38 @@ def _finetune(options: argparse.Namespace) -> None:
         weight_decay=options.weight_decay, seed=options.seed, limit=options.limit, fractions=options.fractions,
     )
     print(finetune(request, _Console()))
+
+
+def _scorecard(options: argparse.Namespace) -> None:
+    from explorer.all_layers import compute, stored
+    from explorer.evidence import Evidence, Missing
+    from explorer.scorecard import pairs, scorecard, to_json, to_markdown
+    from explorer.study import finished, load
+
+    store = Store(default_root())
+    studies = [load(store, key) for key in options.study or [summary.key for summary in finished(store)]]
+    if not studies:
+        raise InputError(f"--study: there are none in {store.root}; run one with 'python -m explorer study'")
+    for pair in pairs(studies) if not options.no_all_layers else []:
+        evidence = Evidence(store, pair.study)
+        for checkpoint in (pair.study.base, pair.finetuned):
+            try:
+                _ = stored(evidence, checkpoint) or compute(evidence, checkpoint, _Console())
+            except Missing as error:
+                print(f"note: {error}", file=sys.stderr)
+    lines = scorecard(studies, store)
+    for path, render in ((options.markdown, to_markdown), (options.json, to_json)):
+        if path:
+            _write_text(render(lines, studies), Path(path))
+    for line in lines:
+        print(f"{line.verdict.verdict:<15}  {line.verdict.pattern}\n{'':<17}{line.verdict.because}")
+
+
+def _write_text(text: str, path: Path) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _cache(options: argparse.Namespace) -> None:
