@@ -209,6 +209,8 @@ def _study(options: argparse.Namespace) -> None:
                            options.control, not options.no_description_length)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
+    if options.csv and Path(options.csv).is_dir():
+        raise InputError(f"--csv {options.csv}: is a folder; takes the name of a file")
     study = run_study(request, Store(default_root()), _Console())
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
