@@ -25,7 +25,7 @@ from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
 
-HEIGHT, STRIP, TALL = 225, 80, 366  # pixels of plots: of most, of the dev score, as high as both with their titles
+HEIGHT, STRIP, TALL = 205, 76, 342  # pixels of plots: of most, of the dev score, as high as both with their titles
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")  # a legend would push the axis' title out of a fixed height
 LOW_HIGH = ["#0a7cc4", "#9a63a6", "#d05800"]  # the lowest layer's colour to the highest's
 SHIFT = ["#b54708", "#f3b98a", "#f4f4f4", "#9cc7e6", "#07598f"]  # loss, none, gain

@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
 from explorer.study import Study, short_name
+from explorer.views import steps
 from explorer.views.studies import opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
@@ -40,7 +41,10 @@ def _welcome() -> None:
 
 
 def _finetuned(study: Study) -> str:
-    """The fine-tuned checkpoint to compare with: a choice where there are several."""
+    """The fine-tuned checkpoint to compare with: a choice where there are several, a slider where a run has them."""
+    along = cached.runs(cached.store().root, study.key)
+    if sum(len(run.points) for run in along) == len(study.finetuned) > 1:
+        return steps.checkpoint(along)
     names = {_unique(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
         return study.finetuned[0]
