@@ -53,7 +53,8 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     ticks = [unit * tick for tick in DELTA_TICKS if unit * tick < reach]
     # Of few neurons a delta may be 20 points, of a whole layer half a point: both are to be seen on one scale.
     y = alt.Y("delta:Q", scale=alt.Scale(type="symlog", constant=unit, domain=[-reach, reach], nice=False),
-              axis=value_axis(f"Delta ({measure.change}, log scale)", "+", values=[*(-tick for tick in ticks), 0, *ticks],
+              axis=value_axis(f"Delta ({measure.change}, log scale)", "+",
+                              values=[*(-tick for tick in ticks), 0, *ticks],
                               labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"))
     rows = alt.Chart().transform_filter(AT_K)
     colour = alt.condition("datum.unsure", alt.value(NEUTRAL), alt.value(COLOURS["fine-tuned"]))

@@ -11,7 +11,7 @@ from explorer import cached
 from explorer.charts.measures import MEASURES, Measure
 from explorer.charts.theme import NEUTRAL
 from explorer.study import Study, short_name
-from explorer.views import trust
+from explorer.views import steps, trust
 from explorer.views.studies import caution, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
@@ -48,7 +48,10 @@ def _welcome() -> None:
 
 
 def finetuned(study: Study) -> str:
-    """The fine-tuned checkpoint to compare with: a choice where there are several."""
+    """The fine-tuned checkpoint to compare with: a choice where there are several, a slider where a run has them."""
+    along = cached.runs(cached.store().root, study.key)
+    if sum(len(run.points) for run in along) == len(study.finetuned) > 1:
+        return steps.checkpoint(along)
     names = {_unique(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
         return study.finetuned[0]
