@@ -3,6 +3,7 @@
 A chart holds every layer and every k, and never changes as the sliders move: which of them it shows follows two inputs
 of the page, #live-layer (the layer) and #live-k (the place of k in the grid), while a slider is dragged.
 """
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -32,12 +33,15 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
 
 
 def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
-           ) -> alt.LayerChart:
-    """Layers in one chart that follows the sliders; title is a Vega expression, grid has the columns layer and k."""
+         ks: Sequence[int] | None = None) -> alt.LayerChart:
+    """Layers in one chart that follows the sliders; title is a Vega expression.
+
+    ks are the slider's numbers of neurons; without them they are those of grid, which has the columns layer and k.
+    """
     params = [
         alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
         alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
-        alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
+        alt.param("ks", value=[int(k) for k in (sorted(grid.k.unique()) if ks is None else ks)]),
     ]
     heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
     axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)

@@ -1,5 +1,4 @@
 """The Layers page: accuracy of both checkpoints by layer and by number of neurons, and its shift."""
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
-from explorer.study import Study, short_name
-from explorer.views.studies import opened
+from explorer.study import Study
+from explorer.views.studies import compared, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
 
@@ -24,7 +23,7 @@ def show() -> None:
         _welcome()
         return
     with heading:
-        finetuned = _finetuned(study)
+        finetuned = compared(study)
     _draw(store.root, study, finetuned)
     _about(study)
 
@@ -37,22 +36,6 @@ def _welcome() -> None:
         "1. choose a **pre-trained model** and a **checkpoint** that was fine-tuned from it;\n"
         "2. choose a **corpus** whose words have labels, and the **property** to look for;\n"
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
-
-
-def _finetuned(study: Study) -> str:
-    """The fine-tuned checkpoint to compare with: a choice where there are several."""
-    names = {_unique(name, study.finetuned): name for name in study.finetuned}
-    if len(names) == 1:
-        return study.finetuned[0]
-    chosen = st.selectbox("Fine-tuned checkpoint", list(names), index=len(names) - 1, key="checkpoint",
-                          bind="query-params", label_visibility="collapsed", width=280)
-    return names[chosen]
-
-
-def _unique(name: str, names: Sequence[str]) -> str:
-    """The short name, unless another's is the same."""
-    short = short_name(name)
-    return short if sum(short_name(other) == short for other in names) == 1 else name
 
 
 def _draw(root: Path, study: Study, finetuned: str) -> None:

@@ -2,20 +2,22 @@
 import streamlit as st
 
 from explorer import jobs
+from explorer.neurons.analysis import NeuronsRequest
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, title
 from explorer.views.messages import problem
 
 POLL = 1.0  # seconds
+AGAIN: dict[str, type[StudyRequest] | type[NeuronsRequest]] = {"study": StudyRequest, "neurons": NeuronsRequest}
 
 
-def start(store: Store, request: StudyRequest) -> None:
-    """Submit a study and name its job in the address."""
+def start(store: Store, request: jobs.Request) -> None:
+    """Submit a job and name it in the address."""
     try:
         st.query_params["job"] = jobs.submit(store, request)
     except InputError as error:
-        problem("The study could not be started", str(error))
+        problem("The job could not be started", str(error))
 
 
 def show(store: Store) -> None:
@@ -74,13 +76,13 @@ def _ended(store: Store, job: jobs.Job) -> None:
             st.query_params["study"] = job.result
         st.rerun()
     if job.state == "failed":
-        problem("The study failed", job.message)
+        problem("The job failed", job.message)
     else:
         st.info("**Cancelled.** What was finished is kept: run it again and it goes on from there.",
                 icon=":material/cancel:")
     again, dismiss, _ = st.columns([1, 1, 4])
-    if job.kind == "study" and again.button("Run again", type="primary", width="stretch"):
-        start(store, StudyRequest.from_dict(job.request))
+    if job.kind in AGAIN and again.button("Run again", type="primary", width="stretch"):
+        start(store, AGAIN[job.kind].from_dict(job.request))
         st.rerun()
     dismiss.button("Dismiss", on_click=_dismiss, width="stretch")
     if job.log_tail:
@@ -89,6 +91,8 @@ def _ended(store: Store, job: jobs.Job) -> None:
 
 
 def _title(job: jobs.Job) -> str:
+    if job.kind == "neurons":
+        return f"Neurons: {', '.join(job.request['parts'])}"
     return title(StudyRequest.from_dict(job.request)) if job.kind == "study" else job.kind
 
 

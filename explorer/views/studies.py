@@ -1,10 +1,12 @@
 """Which study a page shows: the one that the address names, else the newest."""
+from collections.abc import Sequence
+
 import streamlit as st
 
 from explorer import cached
 from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import Study
+from explorer.study import Study, short_name
 from explorer.views.messages import problem
 
 
@@ -28,6 +30,22 @@ def opened(store: Store) -> Study | None:
     except InputError as error:
         problem("This study cannot be shown", str(error))
         return None
+
+
+def compared(study: Study) -> str:
+    """The fine-tuned checkpoint to compare with: a choice where there are several."""
+    names = {_unique(name, study.finetuned): name for name in study.finetuned}
+    if len(names) == 1:
+        return study.finetuned[0]
+    chosen = st.selectbox("Fine-tuned checkpoint", list(names), index=len(names) - 1, key="checkpoint",
+                          bind="query-params", label_visibility="collapsed", width=280)
+    return names[chosen]
+
+
+def _unique(name: str, names: Sequence[str]) -> str:
+    """The short name, unless another's is the same."""
+    short = short_name(name)
+    return short if sum(short_name(other) == short for other in names) == 1 else name
 
 
 def _open() -> None:
