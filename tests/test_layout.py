@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
     "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "probe",
     "probes", "ranking", "gaussian", "wide", "stats", "study", "evidence", "neurons", "patterns", "tasks", "runs",
-    "finetune", "jobs", "starter", "charts", "cached", "views", "cli", "__main__",
+    "finetune", "jobs", "starter", "charts", "cached", "views", "cli_neurons", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
 

@@ -51,7 +51,7 @@ def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCha
             alt.Tooltip("label:N"), alt.Tooltip("checkpoint:N"), alt.Tooltip("k:Q", title="neurons needed"),
             alt.Tooltip("oracle:Q", title="oracle on dev (%)", format=".1f"), alt.Tooltip("n:Q", title="dev words")])
     lines = here.mark_line(color=NEUTRAL, strokeWidth=2).encode(x=x, y=y, detail="label:N")
-    title = f"'Neurons that a label needs, within {delta:g} points of its oracle on dev, layer ' + {LAYER}"
+    title = f"'Neurons that a label needs, within {points(delta)} of its oracle on dev, layer ' + {LAYER}"
     return live(table, title, max(160, CELL * table.label.nunique()), [lines, points], ks)
 
 

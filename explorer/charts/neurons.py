@@ -1,5 +1,6 @@
 """Charts of the Neurons page: how many are enough, where they live, where they went."""
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -8,7 +9,8 @@ from explorer.charts.theme import AT_K, AT_LAYER, COLOURS, FONT, LAYER, MARGIN, 
 
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 FATES = {"kept": "#4a9d5b", "gained": COLOURS["fine-tuned"], "lost": COLOURS["pre-trained"], "neither": "#b5b9c1"}
-HEIGHT, LOW = 330, 190  # pixels
+HEIGHT, LOW = 330, 240  # pixels
+SIGNED = "datum.value == 0 ? '0' : replace(format(datum.value, '+d'), '-', '−')"  # labels of an axis of differences
 ALL_LAYERS = -1  # of the column layer: the neurons of all layers at once
 
 
@@ -20,12 +22,17 @@ def k_axis(ks: Sequence[int], title: str = "Neurons in the probe (k, log scale)"
                  axis=alt.Axis(title=title, values=ticks, format="d"))
 
 
-def colours(legend: bool = True) -> tuple[alt.Color, alt.Shape]:
+def colours() -> tuple[alt.Color, alt.Shape]:
     """Colour and shape of the two checkpoints."""
-    shown = alt.Legend(title=None, orient="top", symbolSize=120, labelFontSize=FONT, offset=2) if legend else None
+    shown = alt.Legend(title=None, orient="top", symbolSize=120, symbolOpacity=1, labelFontSize=FONT, offset=2)
     names = list(COLOURS)
     return (alt.Color("checkpoint:N", legend=shown, scale=alt.Scale(domain=names, range=list(COLOURS.values()))),
             alt.Shape("checkpoint:N", legend=shown, scale=alt.Scale(domain=names, range=SHAPES)))
+
+
+def points(delta: float) -> str:
+    """A delta in words."""
+    return f"{delta:g} {'point' if delta == 1 else 'points'}"
 
 
 def percent(values: pd.DataFrame, title: str) -> alt.Y:
@@ -75,7 +82,7 @@ def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCh
     base = alt.Chart().encode(x=x, y=y, color=colour)
     rule = alt.Chart(pd.DataFrame({"layer": range(last + 1)})).transform_filter(AT_LAYER).mark_rule(
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
-    title = f"'Minimal neuron set of each layer, within {delta:g} points of the oracle on dev'"
+    title = f"'Minimal neuron set of each layer, within {points(delta)} of the oracle on dev'"
     return live(table, title, HEIGHT, [rule, base.mark_line(strokeWidth=2.5),
                                        base.mark_point(filled=True, size=90, opacity=1).encode(
                                            shape=shape, tooltip=tooltip)], ks)
@@ -104,10 +111,11 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
                           [headroom, span, bars, centre], ks))
     here = alt.Chart().transform_filter(AT_K)
     change = here.mark_bar(color=NEUTRAL, size=min(34.0, 330 / (last + 1))).encode(
-        x=x, y=alt.Y("change:Q", axis=value_axis("Change (neurons)", "+d", tickCount=4, tickMinStep=1)),
+        x=x, y=alt.Y("change:Q", axis=value_axis("Change (neurons)", "+d", tickCount=4, tickMinStep=1,
+                                                 labelExpr=SIGNED)),
         tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip("change:Q", format="+d")])
     zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0))
-    return [*found, live(counts, "'Change: fine-tuned − pre-trained'", LOW - 20, [zero, change], ks)]
+    return [*found, live(counts, "'Change: fine-tuned − pre-trained'", LOW, [zero, change], ks)]
 
 
 def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
@@ -128,7 +136,7 @@ def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
             alt.Tooltip("neuron:N"), alt.Tooltip("fate:N", title="in the top k"), alt.Tooltip("before:Q"),
             alt.Tooltip("after:Q"), alt.Tooltip("correlation:Q", format=".3f")])
     edge = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K)
-    style = {"color": NEUTRAL, "strokeWidth": 1.5, "strokeDash": [5, 4]}
+    style: dict[str, Any] = {"color": NEUTRAL, "strokeWidth": 1.5, "strokeDash": [5, 4]}
     title = f"'Places by LCA before and after, layer ' + {LAYER} + ', top ' + {K}"
     return live(table, title, HEIGHT + 60, [edge.mark_rule(**style).encode(x=alt.X("k:Q", scale=scale)),
                                        edge.mark_rule(**style).encode(y=alt.Y("k:Q", scale=scale)), points], ks)
@@ -145,7 +153,7 @@ def similarity(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
     bottom = min(0.0, float(rows.low.min()))
     y = alt.Y("value:Q", scale=alt.Scale(domain=[bottom, 1.03], nice=False),
               axis=value_axis("Similarity (1: unchanged)", ".1f", tickCount=6))
-    names = {"cka": "linear CKA", "median": "neurons' correlation: median, and 5 to 95 %"}
+    names = {"cka": "linear CKA", "median": "neurons' correlation (median, 5 to 95 %)"}
     colour = alt.Color("what:N", scale=alt.Scale(domain=list(names.values()), range=["#7a4fa3", NEUTRAL]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, labelLimit=420, symbolSize=120))
     lines = alt.Chart().transform_fold(["cka", "median"], as_=["key", "value"]).transform_calculate(

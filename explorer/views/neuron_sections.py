@@ -119,16 +119,16 @@ def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
         if study.base != place.neurons.study.base or place.finetuned not in study.finetuned:
             continue
         here = cached.neurons(place.root, summary.key, place.finetuned)
-        row: dict[str, object] = {"Study": title(study.request)}
         found = tables.minimal(study, here.pair, delta).set_index(["checkpoint", "layer"])
         everywhere = tables.minimal_over_all(here, delta) if here.has("controls") else None
         for role, checkpoint in zip(tables.ROLES, here.pair, strict=True):
+            row: dict[str, object] = {"Study": title(study.request), "Checkpoint": role}
             if (checkpoint, layer) in found.index:
                 own = found.loc[(checkpoint, layer)]
-                row |= {f"{role} oracle (%)": own.oracle, f"{role} k": int(own.k), f"{role} share (%)": own.share}
+                row |= {"Oracle (%)": own.oracle, "k": int(own.k), "Share (%)": own.share}
             if everywhere is not None:
-                row[f"{role} k, all layers"] = int(everywhere.set_index("checkpoint").k[checkpoint])
-        rows.append(row)
+                row["k over all layers"] = int(everywhere.set_index("checkpoint").k[checkpoint])
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -187,12 +187,12 @@ def moved(place: Place) -> Follow:
 
 def _list(place: Place, rows: pd.DataFrame, key: str) -> None:
     """Neurons by name, links to their cards where the app has these."""
-    columns = {"before": st.column_config.NumberColumn("Place before", format="%d"),
-               "after": st.column_config.NumberColumn("Place after", format="%d"),
+    columns = {"before": st.column_config.NumberColumn("Before", format="%d", width=66, help="Its place before"),
+               "after": st.column_config.NumberColumn("After", format="%d", width=60, help="Its place after"),
                "place": st.column_config.NumberColumn("Place", format="%d"),
-               "correlation": st.column_config.NumberColumn("Correlation", format="%.3f"),
+               "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
                "score": st.column_config.NumberColumn("Score", format="%.4f")}
-    names = st.column_config.TextColumn("Neuron")
+    names = st.column_config.TextColumn("Neuron", width=74)
     if CARD:
         query = urlencode({"study": place.key, "neuron": ""})
         rows = rows.assign(neuron=[f"{CARD}?{query}{name}" for name in rows.neuron])
