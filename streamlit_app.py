@@ -10,6 +10,7 @@ from explorer.views import (
     finetune,
     layers,
     neuron,
+    neurons,
     overview,
     progress,
     scorecard,
@@ -33,6 +34,7 @@ page = st.navigation([
     st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
     st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
     st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
+    st.Page(neurons.show, title="Neurons", icon=":material/scatter_plot:", url_path="neurons"),
 ])
 sidebar.show(cached.store())
 tour.show(cached.store(), page.url_path)

@@ -1,4 +1,4 @@
-"""python -m explorer: extract, finetune, study, scorecard and cache from the shell.
+"""python -m explorer: extract, finetune, study, neurons, scorecard and cache from the shell.
 
 Exit codes: 0 done, 2 the input cannot be used (the message on standard error says why), 130 interrupted.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from explorer.cli_neurons import add_neurons
 from explorer.corpus import CorpusRequest
 from explorer.runs import FRACTIONS, FinetuneRequest
 from explorer.specs import InputError, ProbeSpec
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_extract(commands)
     _add_finetune(commands)
+    add_neurons(commands)
     _add_scorecard(commands)
     _add_cache(commands)
     return parser
