@@ -18,7 +18,7 @@ from explorer.charts.theme import (
 
 HEIGHT, LOW = 250, 300  # pixels of a chart
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-DELTA_TICKS = (1, 3, 10, 30)
+DELTA_TICKS = (0.3, 1, 3, 10, 30)
 CROWDED = 14  # layers, above which bars have no numbers of their own
 
 
@@ -71,11 +71,11 @@ def delta_by_layer(grid: pd.DataFrame) -> alt.LayerChart:
     x, last = _layer_axis(grid, "Layer (0: embeddings)"), grid.layer.max()
     low, high = min(grid.delta_low.min(), 0.0), max(grid.delta_high.max(), 0.0)
     reach = 1.6 * max(-low, high, 1.0)  # with room for the numbers
-    ticks = [tick for tick in DELTA_TICKS if tick < reach]
+    ticks = [tick for tick in DELTA_TICKS if reach / 15 < tick < reach]
     # Of few neurons a delta may be 20 points, of a whole layer half a point: both are to be seen on one scale.
     y = alt.Y("delta:Q", scale=alt.Scale(type="symlog", constant=1, domain=[-reach, reach], nice=False),
-              axis=value_axis("Delta (points, log scale)", "+", values=[*(-tick for tick in ticks), 0, *ticks],
-                              labelOverlap=False, labelExpr="datum.value == 0 ? '0' : format(datum.value, '+')"))
+              axis=value_axis("Delta (points, log scale)", "+", values=sorted([0, *ticks, *(-tick for tick in ticks)]),
+                              labelExpr="datum.value == 0 ? '0' : format(datum.value, '+')"))
     rows = alt.Chart().transform_filter(AT_K)
     unsure = alt.condition("datum.delta_low <= 0 && datum.delta_high >= 0", alt.value(0.35), alt.value(0.75))
     bars = rows.mark_bar(color=NEUTRAL, size=min(26.0, 300 / (last + 1))).encode(
