@@ -1,13 +1,32 @@
 """The only st.cache_* wrappers. Studies are named by their keys, which stand for all that they depend on."""
-from pathlib import Path
+from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from explorer import corpus, overview, patterns, study
+from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
+from explorer import scorecard as cards
+from explorer.charts import audit, measures
+from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
+from explorer.charts import neuron as neuron_charts
+from explorer.charts import neurons as neurons_charts
 from explorer.charts import overview as small
+from explorer.charts import trajectory as run_charts
+from explorer.evidence import Evidence
+from explorer.history import History, histories
+from explorer.neurons import tables
+from explorer.neurons.analysis import Neurons
+from explorer.probe import Probe
 from explorer.store import Store, default_root
+from explorer.work import RunRequest
+
+if TYPE_CHECKING:
+    from explorer.reading import Reader, Reading
 
 
 @st.cache_resource(max_entries=1)
@@ -28,23 +47,94 @@ def load(root: Path, key: str) -> study.Study:
     return study.load(Store(root), key)
 
 
-@st.cache_resource(max_entries=32)
-def grid(root: Path, key: str, finetuned: str) -> pd.DataFrame:
-    """charts.grid of a pair; to be read only."""
-    return charts.grid(load(root, key).table, load(root, key).base, finetuned)
+@st.cache_resource(max_entries=8)
+def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
+    """Whether the cache held all that lies behind a study when its folders were last changed."""
+    return Evidence(store(), load(root, key)).complete()
+
+
+@st.cache_resource(max_entries=64)
+def grid(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> pd.DataFrame:
+    """measures.grid of a pair; to be read only."""
+    return measures.grid(load(root, key).table, load(root, key).base, finetuned, measure, together)
 
 
 @st.cache_resource(max_entries=32)
 def labels(root: Path, key: str, finetuned: str) -> pd.DataFrame:
-    """charts.labels of a pair; to be read only."""
-    return charts.labels(load(root, key).table, load(root, key).base, finetuned)
+    """measures.labels of a pair; to be read only."""
+    return measures.labels(load(root, key).table, load(root, key).base, finetuned)
 
 
 @st.cache_resource(max_entries=32)
-def layer_charts(root: Path, key: str, finetuned: str) -> list[dict]:
+def measured(root: Path, key: str) -> list[str]:
+    """Titles of the measures that a study has."""
+    return measures.offered(load(root, key).table)
+
+
+@st.cache_resource(max_entries=64)
+def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> list[dict]:
     """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
-    shown = grid(root, key, finetuned)
-    return [draw(shown).to_dict() for draw in (charts.by_layer, charts.delta_by_layer, charts.by_k)]
+    shown, of = grid(root, key, finetuned, measure, together), measures.MEASURES[measure]
+    lines = measures.baselines(load(root, key).table, load(root, key).base, measure)
+    return [charts.by_layer(shown, of, lines).to_dict(), charts.delta_by_layer(shown, of, together).to_dict(),
+            charts.by_k(shown, of, lines).to_dict()]
+
+
+@st.cache_resource(max_entries=32)
+def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
+    """measures.scale_of_layers of a pair; to be read only."""
+    return measures.scale_of_layers(load(root, key).table, load(root, key).base, finetuned)
+
+
+@st.cache_resource(max_entries=8)
+def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Line]:
+    """The scorecard of these studies when arrays of the cache were last changed; to be read only."""
+    return cards.scorecard([load(root, key) for key in keys], Store(root))
+
+
+@st.cache_resource(max_entries=32)
+def runs(root: Path, key: str) -> list[History]:
+    """The runs that a study has steps of."""
+    return trajectory.runs(load(root, key))
+
+
+@st.cache_resource(max_entries=32)
+def along(root: Path, key: str, run: str) -> pd.DataFrame:
+    """trajectory.trajectory of one of a study's runs; to be read only."""
+    found, of = load(root, key), {known.name: known for known in runs(root, key)}
+    return trajectory.trajectory(found.table, found.base, of[run])
+
+
+@st.cache_resource(max_entries=32)
+def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
+    """Vega-Lite of the Trajectory page, by name; no dev score, no charts of it."""
+    rows, of = along(root, key, run), {known.name: known for known in runs(root, key)}[run]
+    drawn = {"accuracy": run_charts.accuracy_map(rows), "delta": run_charts.delta_map(rows),
+             "lines": run_charts.by_step(rows)}
+    if rows.score.notna().any():
+        drawn |= {"score": run_charts.score_by_step(rows, of.metric, of.baseline),
+                  "path": run_charts.path(rows, of.metric)}
+    return {name: chart.to_dict() for name, chart in drawn.items()}
+
+
+@st.cache_resource(max_entries=8)
+def growing(root: Path, key: str) -> dict:
+    """Vega-Lite of a run at work, from the study so far."""
+    found = load(root, key)
+    return run_charts.growing(trajectory.trajectory(found.table, found.base, histories(found.finetuned)[0])).to_dict()
+
+
+@st.cache_data(max_entries=32, ttl=600)
+def expected(request: RunRequest) -> tuple[estimate.Estimate, float]:
+    """What a run will take, and the speed that this was reckoned with; files may change, so not for long."""
+    speed = estimate.matrix_speed()
+    return estimate.estimate(request, speed), speed
+
+
+@st.cache_resource(max_entries=8)
+def compared(root: Path, keys: tuple[str, ...]) -> list[dict]:
+    """Vega-Lite of the runs in these studies, the one that forgets most first."""
+    return [chart.to_dict() for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
 
 
 @st.cache_resource(max_entries=256)
@@ -63,3 +153,148 @@ def overview_charts(root: Path, pairs: tuple[overview.Pair, ...]) -> dict[overvi
 def offered(path: str, changed: int) -> list[str]:
     """The properties that a corpus file has labels of."""
     return corpus.properties(path)
+
+
+def evidence(root: Path, key: str) -> Evidence:
+    """What lies behind a study; it only names things, so there is nothing to keep."""
+    return Evidence(store(), load(root, key))
+
+
+@st.cache_resource(max_entries=8)
+def words(root: Path, key: str, split: str) -> pd.DataFrame:
+    """neuron.kept_words of a split; to be read only."""
+    return neuron.kept_words(evidence(root, key), split)
+
+
+@st.cache_resource(max_entries=4)
+def sentences(root: Path, key: str, split: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Words and labels of every sentence of a split; to be read only."""
+    groups = evidence(root, key).words(split).groupby("sentence")
+    return [(tuple(group.word), tuple(group.label)) for _, group in groups]
+
+
+@st.cache_resource(max_entries=256)
+def moments(root: Path, key: str, checkpoint: str, split: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """neuron.moments; to be read only."""
+    return neuron.moments(evidence(root, key), checkpoint, split, layer)
+
+
+@st.cache_resource(max_entries=2)
+def sample(root: Path, key: str, pair: tuple[str, str], split: str) -> neuron.Sample:
+    """neuron.Sample of a pair: 8 bytes for each of its words and neurons; to be read only."""
+    return neuron.Sample.draw(evidence(root, key), pair, split)
+
+
+@st.cache_resource(max_entries=64)
+def probes(root: Path, key: str, checkpoint: str, layer: int) -> dict[int, Probe]:
+    """The probes of a layer; to be read only."""
+    return evidence(root, key).probes(checkpoint, layer)
+
+
+@st.cache_resource(max_entries=32)
+def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> card.Card:
+    """card.card; to be read only."""
+    return card.card(evidence(root, key), pair, split, name, words(root, key, split), sample(root, key, pair, split),
+                     lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
+
+
+@st.cache_resource(max_entries=32)
+def card_charts(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> list[dict]:
+    """Vega-Lite of a card."""
+    return neuron_charts.charts(neuron_card(root, key, pair, split, name))
+
+
+@st.cache_resource(max_entries=16)
+def found(root: Path, key: str, pair: tuple[str, str], split: str, way: str, query: str) -> tuple[pd.DataFrame, int]:
+    """search.search, and of how many words; to be read only."""
+    hits = search.matches(words(root, key, split), way, query)
+    table = search.search(evidence(root, key), pair, split, hits,
+                          lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
+    return table, int(hits.sum())
+
+
+@st.cache_resource(max_entries=8)
+def predictions(root: Path, key: str, pair: tuple[str, str], split: str, layer: int, k: int) -> pd.DataFrame:
+    """errors.predictions; to be read only."""
+    return errors.predictions(evidence(root, key), pair, split, layer, k)
+
+
+@st.cache_resource(max_entries=24)
+def confusion(root: Path, key: str, pair: tuple[str, str], split: str, layer: int, k: int, which: str) -> dict:
+    """Vega-Lite of a confusion matrix."""
+    frame = predictions(root, key, pair, split, layer, k)
+    return error_charts.confusion(errors.confusion(frame), which).to_dict()
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the models, once")
+def reader(name: str, digest: str) -> Reader:
+    """A loaded checkpoint; to be read only."""
+    from explorer.reading import Reader
+
+    return Reader.open(name, digest)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def reading(name: str, digest: str, words: tuple[str, ...], pooling: str) -> Reading:
+    """What a checkpoint makes of one sentence; to be read only."""
+    return reader(name, digest).read(words, pooling)
+
+
+def neurons(root: Path, key: str, finetuned: str) -> Neurons:
+    """The analysis of a pair, as far as it is there; what follows is called for parts that are."""
+    return Neurons(Store(root), load(root, key), finetuned)
+
+
+@st.cache_resource(max_entries=64)
+def neuron_table(root: Path, key: str, finetuned: str, what: str) -> Any:
+    """What tables.<what> makes of a pair; to be read only."""
+    return getattr(tables, what)(neurons(root, key, finetuned))
+
+
+@st.cache_resource(max_entries=32)
+def curves(root: Path, key: str, finetuned: str, method: str, probe: str, over_all: bool) -> dict:
+    """Vega-Lite of accuracy on the top, random and bottom neurons by a method."""
+    here = neurons(root, key, finetuned)
+    shown = tables.curves_of(neuron_table(root, key, finetuned, "curves"), method,
+                             None if method == "lca" else neuron_table(root, key, finetuned, "audit"))
+    heading = f"Accuracy by number of neurons, by {audit.METHODS[method]}"
+    return neurons_charts.curves(shown[shown.probe == probe], here.study.spec.k, over_all, heading).to_dict()
+
+
+@st.cache_resource(max_entries=8)
+def histograms(root: Path, key: str, finetuned: str) -> list[dict]:
+    """Vega-Lite of where the top neurons of all layers live."""
+    counts, centres = neuron_table(root, key, finetuned, "where")
+    return [chart.to_dict() for chart in neurons_charts.histograms(counts, centres, load(root, key).spec.k)]
+
+
+@st.cache_resource(max_entries=8)
+def movement(root: Path, key: str, finetuned: str) -> list[dict]:
+    """Vega-Lite of where the neurons went."""
+    table = neuron_table(root, key, finetuned, "moved")
+    return [draw(table, load(root, key).spec.k).to_dict() for draw in (neurons_charts.moved, neurons_charts.similarity)]
+
+
+@st.cache_resource(max_entries=32)
+def sets(root: Path, key: str, finetuned: str, delta: float) -> list[dict]:
+    """Vega-Lite of the minimal sets, of layers and of labels."""
+    here = neurons(root, key, finetuned)
+    return [draw(tables.roles(here, found(here.study, here.pair, delta)), here.study.spec.k, delta).to_dict()
+            for found, draw in ((tables.minimal, neurons_charts.minimal), (tables.needed, audit.needed))]
+
+
+@st.cache_resource(max_entries=64)
+def label_map(root: Path, key: str, finetuned: str, role: str, layer: int, k: int) -> tuple[pd.DataFrame, dict]:
+    """The map of a layer's top k and its Vega-Lite; to be read only."""
+    here = neurons(root, key, finetuned)
+    table = tables.label_map(here, here.pair[tables.ROLES.index(role)], layer, k)
+    heading = f"What the top {k} neurons weigh for each label, layer {layer}, {role}"
+    return table, audit.label_map(table, heading).to_dict()
+
+
+@st.cache_resource(max_entries=16)
+def audits(root: Path, key: str, finetuned: str, role: str, over_all: bool) -> list[dict]:
+    """Vega-Lite of the ranking audit."""
+    ks, (pairs, stable) = load(root, key).spec.k, neuron_table(root, key, finetuned, "overlaps")
+    return [audit.audit(neuron_table(root, key, finetuned, "audit"), ks, role, over_all).to_dict(),
+            audit.overlap(pairs, ks, role).to_dict(), audit.stability(stable, ks, role).to_dict()]

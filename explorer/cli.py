@@ -1,4 +1,4 @@
-"""python -m explorer: extract, finetune, study and cache from the shell.
+"""python -m explorer: extract, finetune, study, neurons, scorecard and cache from the shell.
 
 Exit codes: 0 done, 2 the input cannot be used (the message on standard error says why), 130 interrupted.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from explorer.cli_neurons import add_neurons
 from explorer.corpus import CorpusRequest
 from explorer.runs import FRACTIONS, FinetuneRequest
 from explorer.specs import InputError, ProbeSpec
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_extract(commands)
     _add_finetune(commands)
+    add_neurons(commands)
+    _add_scorecard(commands)
     _add_cache(commands)
     return parser
 
@@ -58,9 +61,11 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
                     "neurons of each layer. What the cache has is not computed again.",
     )
     study.add_argument("--base", required=True, metavar="MODEL",
-                       help="pre-trained checkpoint: hub id[@revision], folder or starter name")
+                       help="pre-trained checkpoint: hub id[@revision], folder or starter name; random:MODEL[@SEED] "
+                            "for its architecture with random weights")
     study.add_argument("--finetuned", required=True, action="append", metavar="CHECKPOINT",
-                       help="fine-tuned checkpoint, likewise; may be given several times")
+                       help="fine-tuned checkpoint, likewise, or a run's folder, which stands for all its checkpoints; "
+                            "may be given several times")
     _add_corpus(study)
     study.add_argument("--k", type=_whole, default=(), metavar="1,2,5,10",
                        help="numbers of neurons to probe (default: 24 from 1 to all, evenly on a log scale); "
@@ -88,7 +93,8 @@ def _add_corpus(command: argparse.ArgumentParser) -> None:
     files.add_argument("--property", default="upos", help="label to predict: upos, xpos, a key of FEATS or MISC, "
                        "or a column's name (default: %(default)s)")
     files.add_argument("--columns", type=_whole, metavar="0,2", help="word and label column of a column file")
-    files.add_argument("--separator", help="between columns (default: found from the file)")
+    files.add_argument("--separator", type=lambda text: text.replace("\\t", "\t"),
+                       help="between columns, for instance , or \\t (default: tabs or spaces, whichever the file has)")
     files.add_argument("--limit", type=int, metavar="N", help="at most so many sentences of each split")
     files.add_argument("--seed", type=int, default=0, help="of the cut and of the sub-sample (default: 0)")
     files.add_argument("--pooling", choices=("last", "first", "mean"), default="last",
@@ -102,16 +108,26 @@ def _add_probe(command: argparse.ArgumentParser) -> None:
     probe.add_argument("--l2-grid", type=_decimal, default=(), metavar="1e-4,1e-3,1e-2",
                        help="choose l2 among these by accuracy on dev, layer by layer")
     probe.add_argument("--raw", action="store_true", help="do not standardise the activations")
+    probe.add_argument("--drop-outliers", action="store_true",
+                       help="leave out neurons whose mean lies over 6 standard deviations from their layer's")
+    probe.add_argument("--control", type=int, default=6, metavar="N",
+                       help="do a control task for N of the numbers of neurons; 0: none (default: %(default)s)")
+    probe.add_argument("--no-description-length", action="store_true", help="do not compute it")
+    probe.add_argument("--probe-seed", type=int, default=0,
+                       help="of control labels, description length and resamples (default: %(default)s)")
 
 
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune = commands.add_parser("finetune", help="fine-tune a model on a sentence task, keeping checkpoints",
-                               description="Fine-tune on GLUE-format TSVs and keep checkpoints along the run. "
+                               description="Fine-tune on tasks of GLUE or your own, keeping checkpoints along the run. "
                                            "A run that was stopped goes on where it was.")
     tune.add_argument("--model", required=True, help="hub id[@revision], folder or starter name")
-    tune.add_argument("--task", required=True, help=f"one of {', '.join(TASKS)}")
-    tune.add_argument("--data", required=True, metavar="DIR", help="folder of the task's train and dev TSVs")
-    tune.add_argument("--out", required=True, metavar="DIR", help="folder of the run, for instance runs/sst2")
+    tune.add_argument("--task", required=True, metavar="TASK[,TASK...]",
+                      help=f"one or several of {', '.join(TASKS)}")
+    tune.add_argument("--data", required=True, metavar="DIR",
+                      help="GLUE's folder, a task's folder with train and dev (TSV or parquet), or one file")
+    tune.add_argument("--out", required=True, metavar="DIR",
+                      help="folder of the run, for instance runs/sst2; of several tasks, each has its folder in it")
     defaults = FinetuneRequest("", "", "", "")
     tune.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     tune.add_argument("--epochs", type=float, default=defaults.epochs)
@@ -122,7 +138,22 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune.add_argument("--limit", type=int, metavar="N", help="train on so many rows, chosen by the seed")
     tune.add_argument("--fractions", type=_decimal, default=FRACTIONS, metavar="0,0.25,1",
                       help="parts of the run at which a checkpoint is kept (default: 0, 1/16, 1/8, 1/4, 1/2, 1)")
+    tune.add_argument("--freeze", type=int, metavar="N",
+                      help="leave the embeddings and the N lowest blocks as they are")
+    tune.add_argument("--reinitialise", type=int, default=0, metavar="N", help="begin the N highest blocks anew")
     tune.set_defaults(run=_finetune)
+
+
+def _add_scorecard(commands: argparse._SubParsersAction) -> None:
+    card = commands.add_parser(
+        "scorecard", help="check the published patterns on finished studies",
+        description="Check the patterns of Durrani, Sajjad & Dalvi 2021 on finished studies: each is seen, not seen, "
+                    "or undecided at 95 %%. Fits probes on all layers together where the cache has the activations.")
+    card.add_argument("--study", action="append", metavar="KEY", help="may be given several times (default: all)")
+    card.add_argument("--no-all-layers", action="store_true", help="do not fit probes on all layers together")
+    card.add_argument("--markdown", metavar="OUT.md", help="write it there")
+    card.add_argument("--json", metavar="OUT.json", help="write it there, with every spec, seed and version")
+    card.set_defaults(run=_scorecard)
 
 
 def _add_cache(commands: argparse._SubParsersAction) -> None:
@@ -177,12 +208,17 @@ def _corpus(options: argparse.Namespace) -> CorpusRequest:
 
 
 def _study(options: argparse.Namespace) -> None:
+    from explorer.models import expand
     from explorer.study import StudyRequest, run_study, short_name
 
-    probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw)
-    request = StudyRequest(options.base, tuple(options.finetuned), _corpus(options), options.pooling, options.k, probe)
+    probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw,
+                      drop_outliers=options.drop_outliers, seed=options.probe_seed)
+    request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe,
+                           options.control, not options.no_description_length)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
+    if options.csv and Path(options.csv).is_dir():
+        raise InputError(f"--csv {options.csv}: is a folder; takes the name of a file")
     study = run_study(request, Store(default_root()), _Console())
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -218,12 +254,47 @@ def _extract(options: argparse.Namespace) -> None:
 def _finetune(options: argparse.Namespace) -> None:
     from explorer.finetune import finetune
 
-    request = FinetuneRequest(
-        options.model, options.task, options.data, options.out, learning_rate=options.learning_rate,
-        epochs=options.epochs, batch_size=options.batch_size, max_length=options.max_length,
-        weight_decay=options.weight_decay, seed=options.seed, limit=options.limit, fractions=options.fractions,
-    )
-    print(finetune(request, _Console()))
+    tasks = options.task.split(",")
+    for task in tasks:
+        request = FinetuneRequest(
+            options.model, task, options.data, str(Path(options.out) / task) if len(tasks) > 1 else options.out,
+            learning_rate=options.learning_rate, epochs=options.epochs, batch_size=options.batch_size,
+            max_length=options.max_length, weight_decay=options.weight_decay, seed=options.seed, limit=options.limit,
+            fractions=options.fractions, freeze=options.freeze, reinitialise=options.reinitialise,
+        )
+        print(finetune(request, _Console()))
+
+
+def _scorecard(options: argparse.Namespace) -> None:
+    from explorer.all_layers import compute, stored
+    from explorer.evidence import Evidence, Missing
+    from explorer.scorecard import pairs, scorecard, to_json, to_markdown
+    from explorer.study import finished, load
+
+    store = Store(default_root())
+    studies = [load(store, key) for key in options.study or [summary.key for summary in finished(store)]]
+    if not studies:
+        raise InputError(f"--study: there are none in {store.root}; run one with 'python -m explorer study'")
+    for pair in pairs(studies) if not options.no_all_layers else []:
+        evidence = Evidence(store, pair.study)
+        for checkpoint in (pair.study.base, pair.finetuned):
+            try:
+                _ = stored(evidence, checkpoint) or compute(evidence, checkpoint, _Console())
+            except Missing as error:
+                print(f"note: {error}", file=sys.stderr)
+    lines = scorecard(studies, store)
+    for path, render in ((options.markdown, to_markdown), (options.json, to_json)):
+        if path:
+            _write_text(render(lines, studies), Path(path))
+    for line in lines:
+        print(f"{line.verdict.verdict:<15}  {line.verdict.pattern}\n{'':<17}{line.verdict.because}")
+
+
+def _write_text(text: str, path: Path) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _cache(options: argparse.Namespace) -> None:

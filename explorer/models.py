@@ -5,10 +5,11 @@ never runs: weights are read from safetensors, or from .bin by torch's weights-o
 """
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -33,7 +34,9 @@ NAMES = {  # of the sizes in config.json: each family has its own
     "blocks": ("encoder_layers", "num_hidden_layers", "n_layer", "n_layers", "num_layers"),
     "vocabulary": ("vocab_size", "n_words"),
 }
+RANDOM = re.compile(r"random:(.+?)(?:@(\d+))?")  # the architecture of a model, its weights drawn anew by a seed
 POSITIONS = ("max_position_embeddings", "n_positions")
+STEP = re.compile(r"(.*?)[/@_-]?(?:checkpoint-|step[-_]?)(\d+)(k?)/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,19 @@ class Checkpoint:
     vocab_size: int
     max_length: int  # sub-words of a sentence, special ones included
     tokenizer_digest: str
+    seed: int | None = None  # of weights drawn anew, in place of those in the folder
 
 
 def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     """The checkpoint that a local folder, a starter name or a hub id with optional @revision stands for.
 
+    random:NAME or random:NAME@SEED is the same architecture and tokenizer with random weights, a baseline.
     Tried in this order. The name of a starter's run stands for its last checkpoint. A hub model is downloaded unless
     the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the cache. Raises InputError where there is nothing, or
     something that is not a text model with its tokenizer.
     """
+    if match := RANDOM.fullmatch(name):
+        return _at_random(name, resolve(match[1], on_progress), int(match[2] or 0))
     folder = _folder(name, on_progress)
     config = _read_json(folder / "config.json") if (folder / "config.json").is_file() else None
     if config is None:
@@ -87,6 +94,35 @@ def steps(folder: Path) -> list[Path]:
     return [found[step] for step in sorted(found)]
 
 
+def tuning(folder: Path) -> dict:
+    """What a run's record says of how its checkpoint in this folder was fine-tuned; empty for other folders."""
+    record = folder.parent / "run.json"
+    if not re.fullmatch(r"checkpoint-\d+", folder.name) or not record.is_file():
+        return {}
+    fields = ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
+    found = {field: value for field, value in _read_json(record).items() if field in fields}
+    return found | {"step": int(folder.name.removeprefix("checkpoint-"))}
+
+
+def place(name: str) -> tuple[str, int] | None:
+    """The run and the step that a checkpoint's name tells, or None.
+
+    runs/sst2/checkpoint-40, EleutherAI/pythia-70m@step3000 and google/multiberts-seed_0-step_20k are steps 40, 3,000
+    and 20,000 of runs/sst2, EleutherAI/pythia-70m and google/multiberts-seed_0.
+    """
+    match = STEP.fullmatch(name)
+    return (match[1], int(match[2]) * (1000 if match[3] else 1)) if match and match[1] else None
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a run's folder replaced by all its checkpoints."""
+    found: list[str] = []
+    for name in names:
+        folder = Path(name).expanduser()
+        found += [name] if (folder / "config.json").is_file() else [str(path) for path in steps(folder)] or [name]
+    return tuple(found)
+
+
 def check_pair(base: Checkpoint, finetuned: Checkpoint) -> None:
     """Raises InputError, saying what differs, unless neuron and word of one are neuron and word of the other."""
     facts = {
@@ -113,6 +149,8 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     from transformers import AutoModel
 
     tokenizer = load_tokenizer(checkpoint)
+    if checkpoint.seed is not None:
+        return _drawn(checkpoint), tokenizer
     with _explained(checkpoint):
         model, report = AutoModel.from_pretrained(
             checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
@@ -136,6 +174,26 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     return encoder.eval(), tokenizer
 
 
+def load_classifier(checkpoint: Checkpoint, encoder: PreTrainedModel) -> PreTrainedModel | None:
+    """The checkpoint with its head for classifying sentences, on the encoder that load() gave; None if it has none."""
+    architectures = _read_json(checkpoint.folder / "config.json").get("architectures") or ()
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return None
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with _explained(checkpoint):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:  # transformers made up the rest of the head
+        return None
+    if type(model.base_model) is type(encoder):
+        setattr(model, model.base_model_prefix, encoder)
+    return model.eval()
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer, which cuts on the right and knows which sub-word belongs to which word."""
     from transformers import AutoTokenizer
@@ -147,6 +205,26 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
                          "to which word; takes a model with a fast tokenizer (tokenizer.json)")
     tokenizer.truncation_side = "right"
     return tokenizer
+
+
+def _at_random(name: str, model: Checkpoint, seed: int) -> Checkpoint:
+    """A model with random weights: what it was trained to plays no part in its digest."""
+    architecture = _digest([model.folder / "config.json"])
+    return dataclasses.replace(model, name=name, seed=seed,
+                               digest=digest("random", architecture, model.tokenizer_digest, seed))
+
+
+def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The encoder with weights as its family starts training, by the checkpoint's seed."""
+    import torch
+    from transformers import AutoConfig, AutoModel
+
+    with _explained(checkpoint), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(checkpoint.seed or 0)
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+        model = AutoModel.from_config(config, trust_remote_code=False).float()
+    halves = hasattr(model, "encoder") and hasattr(model, "decoder")
+    return (model.get_encoder() if halves else model).eval()
 
 
 def _folder(name: str, on_progress: Progress) -> Path:

@@ -67,9 +67,9 @@ def to_arrays(probes: Mapping[int, Probe]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(arrays: Mapping[str, np.ndarray]) -> dict[int, Probe]:
-    """What to_arrays was given."""
+    """What to_arrays was given; arrays of other names may lie among them."""
     probes = {}
-    for k in sorted({int(name.partition("/")[0]) for name in arrays}):
+    for k in sorted(int(name.partition("/")[0]) for name in arrays if name.endswith("/fit")):
         weight, bias, neurons, mean, scale = (arrays[f"{k}/{name}"] for name in ARRAYS)
         l2, loss, n_iter, converged = arrays[f"{k}/fit"].tolist()
         probes[k] = Probe(weight, bias, neurons, mean, scale, l2, loss, int(n_iter), bool(converged))

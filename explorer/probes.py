@@ -6,6 +6,10 @@ The objective over weights W (neurons, labels) and a bias, on standardised activ
 
 with the bias left free. It is convex: its optimum depends on no seed, no batch and no order of the words.
 """
+from __future__ import annotations
+
+import copy
+import dataclasses
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -13,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from explorer.confounds import norm, outliers
 from explorer.probe import Probe
 from explorer.specs import InputError, ProbeSpec
 
@@ -57,7 +62,11 @@ class LayerProbes:
         # copy and the softmax runs along the words, which is twice as fast as along the few labels.
         self._z = torch.ones(1 + x.shape[1], len(x))  # (1 + neurons, words)
         self._z[1:] = torch.from_numpy(np.require(x, requirements=["W"])).T
-        self.mean, self.scale = _standardise(self._z[1:], spec.standardise)
+        self.mean, deviation, constant = _centre(self._z[1:])
+        self.outliers, self.norm = outliers(self.mean, deviation), norm(self.mean, deviation)
+        if spec.drop_outliers:
+            constant |= self.outliers
+        self.scale = _scale(self._z[1:], deviation, constant, spec.standardise)
         self._gram = self._z @ self._z.T / len(x)  # (1 + neurons, 1 + neurons)
 
     def fit(self, neurons: Sequence[int] | np.ndarray | None = None, start: Probe | None = None) -> Probe:
@@ -76,6 +85,16 @@ class LayerProbes:
             return probes[0]
         x_dev, y_dev = self.dev
         return max(probes, key=lambda probe: probe.accuracy(x_dev, y_dev))  # the strongest among equals
+
+    def relabelled(self, y: np.ndarray, l2: float) -> LayerProbes:
+        """The same at a given strength for other labels y (words,) of the same words, such as a control task's."""
+        spec = dataclasses.replace(self.spec, l2=l2, l2_grid=())
+        _check(self._z[1:].numpy().T, y, self.n_labels, spec, None)
+        other = copy.copy(self)
+        other.spec, other.dev = spec, None
+        other.present, codes = np.unique(y, return_inverse=True)
+        other._y = torch.from_numpy(codes)
+        return other
 
     def _columns(self, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
         width = len(self.mean)
@@ -100,8 +119,8 @@ class LayerProbes:
         penalised = torch.ones(len(rows), 1)
         penalised[0] = 0.0
         l1 = self.spec.l1 * penalised
-        theta, loss, n_iter, converged = _minimise(
-            _objective(z, self._y, l2 * penalised, l1), theta, l1, _metric(gram, prior), self.spec
+        theta, loss, n_iter, converged = minimise(
+            _objective(z, self._y, l2 * penalised, l1), theta, l1, metric(gram, prior), self.spec
         )
         weight = np.zeros((len(columns), self.n_labels), np.float32)
         weight[:, self.present] = theta[1:].numpy()
@@ -138,22 +157,28 @@ def _check(x: np.ndarray, y: np.ndarray, n_labels: int, spec: ProbeSpec, dev: La
         raise InputError("l2_grid: given without dev words to choose on")
 
 
-def _standardise(z: Tensor, to_unit: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Centre z (neurons, words) in place, scale it too if to_unit; return the mean and scale it took."""
+def _centre(z: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre z (neurons, words) in place; mean and standard deviation of each neuron, and whether it is constant."""
     low, high = torch.aminmax(z, dim=1)
-    constant = low == high
     mean = z.mean(1)
     z -= mean[:, None]
-    z[constant] = 0.0  # the mean is inexact, and scaling would blow up what it leaves
-    scale = torch.linalg.vector_norm(z, dim=1) / z.shape[1] ** 0.5
-    bad = (~torch.isfinite(scale)).nonzero()
+    deviation = torch.linalg.vector_norm(z, dim=1) / z.shape[1] ** 0.5
+    bad = (~torch.isfinite(deviation)).nonzero()
     if len(bad):
         raise InputError(f"activations: neuron {bad[0].item()} has values that are nan, inf or beyond float32")
-    scale[constant] = 1.0
-    if not to_unit:
-        scale[:] = 1.0
-    z /= scale[:, None]
-    return mean.numpy(), scale.numpy()
+    return mean.numpy(), deviation.numpy(), (low == high).numpy()
+
+
+def _scale(z: Tensor, deviation: np.ndarray, constant: np.ndarray, to_unit: bool) -> np.ndarray:
+    """Divide z (neurons, words) by deviations in place if to_unit; return the divisors, 1 where there is none.
+
+    Neurons to be taken for constant become zero, so that they get no weight: a constant one's mean is inexact, and
+    scaling would blow up what it leaves.
+    """
+    scale = np.where(constant | (not to_unit), np.float32(1), deviation)
+    z[torch.from_numpy(constant)] = 0.0
+    z /= torch.from_numpy(scale)[:, None]
+    return scale
 
 
 def _objective(z: Tensor, y: Tensor, l2: Tensor, l1: Tensor) -> Objective:
@@ -176,20 +201,20 @@ def _objective(z: Tensor, y: Tensor, l2: Tensor, l1: Tensor) -> Objective:
     return objective
 
 
-def _metric(gram: Tensor, prior: Tensor) -> Metric:
-    """The inverse Hessian that L-BFGS starts from.
+def metric(gram: Tensor, prior: Tensor) -> Metric:
+    """The inverse Hessian that L-BFGS starts from; gram is altered.
 
     Over neurons it is the inverse of their covariance, as in the bound of Böhning (1992). Over C labels the
     bound has a factor of C, the Hessian at W = 0 one of 1 / prior; the geometric mean that leans three to one
     towards C took the fewest steps on EWT: three quarters of those with C, half of those with 1 / prior.
     """
-    damping = DAMPING * gram.diagonal()[1:].mean()
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + damping * torch.eye(len(gram))))
+    gram.diagonal().add_(DAMPING * gram.diagonal()[1:].mean())
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
     by_label = len(prior) ** 0.75 * prior**-0.25
     return lambda gradient: inverse @ gradient * by_label
 
 
-def _minimise(
+def minimise(
     objective: Objective, theta: Tensor, l1: Tensor, metric: Metric, spec: ProbeSpec
 ) -> tuple[Tensor, float, int, bool]:
     """OWL-QN (Andrew & Gao 2007) from theta: the optimum, its value, the steps taken, whether it converged.

@@ -61,6 +61,8 @@ class ProbeSpec(Spec):
     standardise: bool = True  # without it weights of small-variance neurons look unimportant
     tolerance: float = 1e-4  # largest absolute entry of the gradient at the end
     max_iter: int = 200
+    drop_outliers: bool = False  # leave out neurons beyond 6 standard deviations of their layer (confounds.py)
+    seed: int = 0  # of the control task's labels, the order in the description length, and the resamples
 
     @classmethod
     def from_dict(cls, fields: dict) -> ProbeSpec:

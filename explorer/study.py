@@ -5,25 +5,30 @@ Importing this module, listing studies and looking at one import neither torch n
 from __future__ import annotations
 
 import dataclasses
+import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
 
-from explorer.corpus import Corpus, CorpusRequest, Split, read_corpus
-from explorer.models import Checkpoint, check_pair, resolve
-from explorer.probe import Probe, from_arrays, to_arrays
-from explorer.ranking import k_grid, lca
+from explorer.baselines import control_task
+from explorer.confounds import FAR
+from explorer.corpus import Corpus, CorpusRequest, read_corpus
+from explorer.figures import COLUMNS, tabulate
+from explorer.labels import SPLITS, Labels, flat
+from explorer.layer import Arrays, Wanted, fit_layer
+from explorer.models import Checkpoint, check_pair, place, resolve, tuning
+from explorer.ranking import k_grid
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
-from explorer.stats import interval, resamples
 from explorer.store import SHIPPED, Activations, Store
 
-COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
-SPLITS = ("train", "dev", "test")
-UNSEEN = -1  # code of a label that training does not have: no prediction equals it, so it counts as an error
+__all__ = ["COLUMNS", "SPLITS", "Study", "StudyRequest", "StudySpec", "Summary", "finished", "load", "run_study",
+           "short_name", "title"]
+PACKAGES = ("numpy", "pandas", "torch", "transformers", "tokenizers", "scipy", "scikit-learn", "seqeval")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class StudyRequest:
     pooling: str = "last"
     k: tuple[int, ...] = ()  # numbers of neurons; empty: a log-spaced grid; the whole layer is always added
     probe: ProbeSpec = field(default_factory=ProbeSpec)
+    control: int = 6  # of the numbers of neurons, how many have a control task: the whole layer, others evenly; 0: none
+    description: bool = True  # whether the description length is computed
 
     @classmethod
     def from_dict(cls, fields: dict) -> StudyRequest:
@@ -55,12 +62,14 @@ class StudySpec(Spec):
 
     checkpoints: tuple[tuple[str, LayerSpec], ...]  # display name; spec of layer 0, the others follow from it
     k: tuple[int, ...]
+    control: tuple[int, ...] = ()  # those of k that have a control task
+    description: bool = False
 
     @classmethod
     def from_dict(cls, fields: dict) -> StudySpec:
         """The spec that as_dict, or its JSON, was made of."""
-        return cls(tuple((name, LayerSpec.from_dict(spec)) for name, spec in fields["checkpoints"]),
-                   tuple(fields["k"]))
+        checkpoints = tuple((name, LayerSpec.from_dict(spec)) for name, spec in fields["checkpoints"])
+        return cls(checkpoints, tuple(fields["k"]), tuple(fields.get("control", ())), fields.get("description", False))
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,7 @@ class Study:
     request: StudyRequest
     notes: tuple[str, ...]
     created: str
+    made: dict = field(default_factory=dict, repr=False)  # versions, size of the corpus, how checkpoints were tuned
 
     @property
     def base(self) -> str:
@@ -105,25 +115,41 @@ class Summary:
 
 def title(request: StudyRequest) -> str:
     """One line that tells studies apart: property, corpus, base and fine-tuned checkpoints."""
-    names = ", ".join(short_name(name) for name in request.finetuned)
+    names = ", ".join(_named(request.finetuned))
     corpus = PurePath(request.corpus.train).name
     return f"{request.corpus.property} · {corpus} · {short_name(request.base)} → {names}"
 
 
+def _named(checkpoints: Sequence[str]) -> Iterator[str]:
+    """Short names, the steps of a run counted where there are several."""
+    places = [place(name) for name in checkpoints]
+    for name, found in zip(checkpoints, places, strict=True):
+        of_run = [other for other in places if found and other and other[0] == found[0]]
+        if len(of_run) < 2:
+            yield short_name(name)
+        elif found == of_run[0]:
+            yield f"{short_name(found[0])} ({len(of_run)} steps)"
+
+
 def short_name(name: str) -> str:
     """The telling end of a folder's path: 'runs/sst2/checkpoint-40' -> 'sst2/checkpoint-40'; hub ids stay."""
+    if name.startswith("random:"):
+        return "random:" + short_name(name.removeprefix("random:"))
     parts = PurePath(name).parts
     keep = 2 if parts and parts[-1].startswith("checkpoint-") else 1
     return name if len(parts) <= 2 and not name.startswith("/") else "/".join(parts[-keep:])
 
 
 def finished(store: Store) -> list[Summary]:
-    """The studies in the store, newest first."""
+    """The studies in the store, newest first, but for those that another has gone on with, checkpoint by checkpoint."""
     found = []
     for key, meta in store.tables("StudySpec"):
         request = StudyRequest.from_dict(meta["request"])
         found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
-    return sorted(found, key=lambda summary: summary.created, reverse=True)
+    grown = {dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n])
+             for summary in found for n in range(1, len(summary.request.finetuned))}
+    return sorted((summary for summary in found if summary.request not in grown),
+                  key=lambda summary: summary.created, reverse=True)
 
 
 def load(store: Store, key: str) -> Study:
@@ -133,7 +159,7 @@ def load(store: Store, key: str) -> Study:
         raise InputError(f"study {key!r}: there is none in {store.root}; run it again, or choose another")
     meta = found.meta
     return Study(key, found.table, StudySpec.from_dict(found.spec), StudyRequest.from_dict(meta["request"]),
-                 tuple(meta["notes"]), meta["created"])
+                 tuple(meta["notes"]), meta["created"], meta.get("made", {}))
 
 
 def run_study(request: StudyRequest, store: Store, on_progress: Progress = silent) -> Study:
@@ -155,133 +181,27 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
         (name, LayerSpec(found["train"].spec, found["dev"].spec, found["test"].spec, of_labels, 0, request.probe))
         for name, found in activations.items()
     )
-    labels = _Labels(corpus, activations[checkpoints[0].name])
-    tables = []
+    labels = Labels(corpus, activations[checkpoints[0].name])
+    wanted = Wanted(k, _spread(k, request.control), request.description)
+    fitted: dict[str, list[Arrays]] = {name: [] for name, _ in specs}
     for checkpoint, (name, spec) in zip(checkpoints, specs, strict=True):
         for layer in range(checkpoint.n_layers):
             progress = stages.run(f"{short_name(name)}: probes on layer {layer}", corpus.train.n_words)
-            rows = probe_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, k, store, progress)
-            tables.append(rows.assign(checkpoint=name, layer=layer))
-    parts = pd.concat(tables, ignore_index=True)
-    table = pd.concat([parts, *_intervals(parts, checkpoints[0].name, labels.sentence_lengths)], ignore_index=True)
-    table = table[COLUMNS]
-    study_spec = StudySpec(specs, k)
-    study = Study(study_spec.key(), table, study_spec, request, tuple(labels.notes), _now())
+            fitted[name].append(fit_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, wanted,
+                                          store, progress))
+    on_progress(999, 1000, "figures and their intervals")
+    seed = request.probe.seed
+    control = control_task(labels.words, labels.codes["train"], seed)["test"]
+    table = tabulate(fitted, labels, wanted, control, seed)
+    study_spec = StudySpec(specs, k, wanted.control, wanted.description)
+    notes = (*labels.notes, *_outliers(fitted))
+    study = Study(study_spec.key(), table, study_spec, request, notes, _now(), _made(labels, checkpoints))
     store.put_table(study_spec, table, {
-        "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": labels.notes,
-        "created": study.created,
+        "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": notes,
+        "created": study.created, "made": study.made,
     })
     on_progress(1, 1, "done")
     return study
-
-
-def probe_layer(
-    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int], store: Store,
-    on_progress: Progress = silent,
-) -> pd.DataFrame:
-    """Accuracy of probes on the k best neurons of one layer, for every k: columns k, split, label, metric, value, n.
-
-    The best are those that rank first in the whole layer's probe (exact LCA, see ranking.lca); each k has a probe
-    of its own, fitted on these neurons alone. Two processes that want the same layer take turns.
-    """
-    with store.lock(spec.key(), lambda: on_progress(0, 1, "waiting for another process at the same layer")):
-        stored, probes = store.table(spec), layer_probes(store, spec)
-        parts = [] if stored is None else [stored[stored.k.isin(list(probes))]]
-        missing = sorted(set(ks).difference(*(part.k for part in parts)))
-        if missing:
-            what = {"what": f"probes: layer {spec.layer}, {labels.what}"}
-            parts.append(pd.DataFrame(_fit(spec, activations, labels, missing, probes, on_progress)))
-        table = pd.concat(parts).sort_values(["k", "split", "label", "metric"], ignore_index=True)
-        if missing:
-            store.put_arrays(spec, to_arrays(probes), what | {"labels": list(labels.inventory)})
-            store.put_table(spec, table, what)
-    return table[table.k.isin(ks)]
-
-
-def layer_probes(store: Store, spec: LayerSpec) -> dict[int, Probe]:
-    """The probes of one layer that the store has, by their number of neurons."""
-    found = store.arrays(spec)
-    return {} if found is None else from_arrays(found[0])
-
-
-def _fit(
-    spec: LayerSpec, activations: dict[str, Activations], labels: _Labels, ks: Sequence[int],
-    probes: dict[int, Probe], on_progress: Progress,
-) -> Iterator[dict]:
-    """The rows of probe_layer's table for these k; the probes they come from are added to `probes`."""
-    from explorer.probes import LayerProbes
-
-    x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
-    y = labels.codes
-    fitter = LayerProbes(x["train"], y["train"], len(labels.inventory), spec.probe, (x["dev"], y["dev"]))
-    width = x["train"].shape[1]
-    whole = probes.get(width) or fitter.fit()
-    order = lca(whole.weight).order
-    for i, k in enumerate(ks):
-        on_progress(i, len(ks), f"top {k} neurons")
-        probe = probes[k] = whole if k == width else fitter.fit(order[:k], start=whole)
-        for split in ("dev", "test"):
-            right = probe.predict(x[split]) == y[split]
-            hits = np.bincount(labels.sentences[split], right).astype(np.uint16)
-            for row in _accuracies(right, labels.names[split]):
-                yield {"k": k, "split": split, "metric": "accuracy", **row,
-                       "hits": hits if split == "test" and row["label"] == "" else None}
-
-
-def _accuracies(right: np.ndarray, names: np.ndarray) -> Iterator[dict]:
-    """One row for all words of a split and one for each of its labels."""
-    by_label = pd.Series(right).groupby(names).agg(["mean", "size"])
-    for label, value, n in [("", right.mean(), len(right)), *by_label.itertuples()]:
-        yield {"label": label, "value": float(value), "n": int(n)}
-
-
-def _intervals(parts: pd.DataFrame, base: str, sentence_lengths: np.ndarray) -> Iterator[pd.DataFrame]:
-    """95 % bounds of every accuracy and delta over the whole test split: metrics accuracy_low, delta_high, ...
-
-    One draw of sentences (seed 0) serves all of them, so that a delta is paired.
-    """
-    drawn = resamples(len(sentence_lengths), np.random.default_rng(0))
-    whole = parts[parts.hits.notna()].sort_values(["layer", "k"])
-    hits = {name: np.stack(list(rows.hits), 1).astype(np.int32) for name, rows in whole.groupby("checkpoint")}
-    for name, rows in whole.groupby("checkpoint"):
-        measured = {"accuracy": hits[name]} | ({"delta": hits[name] - hits[base]} if name != base else {})
-        for metric, found in measured.items():
-            low, high = interval(found, sentence_lengths, drawn)
-            yield rows.assign(metric=f"{metric}_low", value=low)
-            yield rows.assign(metric=f"{metric}_high", value=high)
-        if name != base:
-            yield rows.assign(metric="delta", value=measured["delta"].sum(0) / sentence_lengths.sum())
-
-
-class _Labels:
-    """The labels of the words that have activations, as codes, and what the user should know of the others."""
-
-    def __init__(self, corpus: Corpus, activations: dict[str, Activations]) -> None:
-        splits = {split.name: split for split in (corpus.train, corpus.dev, corpus.test)}
-        self.what = f"{corpus.property} of {corpus.train.words_digest()}"
-        self.names = {name: _flat(split)[activations[name].kept] for name, split in splits.items()}
-        self.sentences = {name: _sentences(split, activations[name].kept) for name, split in splits.items()}
-        self.inventory = np.unique(self.names["train"])
-        self.codes = {name: pd.Index(self.inventory).get_indexer(names) for name, names in self.names.items()}
-        self.notes = [note for name in splits for note in self._notes(name, ~activations[name].kept)]
-        if len(self.inventory) < 2:
-            raise InputError(f"property {corpus.property}: every training word that the model keeps has the label "
-                             f"{self.inventory[0]!r}; a probe takes two labels or more")
-
-    @property
-    def sentence_lengths(self) -> np.ndarray:
-        """(sentences,) words in each test sentence that has any."""
-        return np.bincount(self.sentences["test"])
-
-    def _notes(self, split: str, masked: np.ndarray) -> Iterator[str]:
-        if masked.any():
-            yield (f"{split}: {_count(masked.sum(), 'word')} of {len(masked)} left out, cut off by the model's "
-                   f"maximum length or dropped by its tokenizer")
-        unseen = self.names[split][self.codes[split] == UNSEEN]
-        if len(unseen):
-            yield (f"{split}: {_count(len(unseen), 'word')} counted as errors: training never has their "
-                   f"{_count(len(np.unique(unseen)), 'label')} ({', '.join(np.unique(unseen)[:5])}"
-                   f"{', ...' if len(np.unique(unseen)) > 5 else ''})")
 
 
 def _keep_words(corpus: Corpus, of_labels: str, store: Store) -> None:
@@ -290,24 +210,9 @@ def _keep_words(corpus: Corpus, of_labels: str, store: Store) -> None:
         spec = WordsSpec(split.words_digest(), of_labels)
         if store.table(spec) is None:
             number = np.repeat(np.arange(len(split.sentences)), [len(words) for words in split.sentences])
-            words = [word for sentence in split.sentences for word in sentence]
-            table = pd.DataFrame({"sentence": number.astype(np.int32), "word": words, "label": _flat(split)})
+            table = pd.DataFrame({"sentence": number.astype(np.int32), "word": flat(split.sentences),
+                                  "label": flat(split.labels)})
             store.put_table(spec, table, {"what": f"words: {split.name}, {split.n_words} words, {corpus.property}"})
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
-
-
-def _flat(split: Split) -> np.ndarray:
-    """The labels of a split, word by word, as objects."""
-    return np.array([label for sentence in split.labels for label in sentence], dtype=object)
-
-
-def _sentences(split: Split, kept: np.ndarray) -> np.ndarray:
-    """(kept words,) number of the sentence that each is in, counting those alone that have any."""
-    number = np.repeat(np.arange(len(split.sentences)), [len(sentence) for sentence in split.sentences])
-    return np.unique(number[kept], return_inverse=True)[1]
 
 
 class _Stages:
@@ -366,6 +271,35 @@ def _k(asked: Sequence[int], width: int) -> tuple[int, ...]:
     if wrong:
         raise InputError(f"k: {wrong[0]} neurons were asked for; this model's layers take 1 to {width}")
     return tuple(sorted({*(asked or k_grid(width)), width}))
+
+
+def _spread(k: Sequence[int], n: int) -> tuple[int, ...]:
+    """n of these numbers of neurons, evenly over their grid, the largest first to be taken."""
+    if n < 0:
+        raise InputError(f"control: got {n}; takes how many numbers of neurons have a control task, 0 or more")
+    places = np.linspace(0, len(k) - 1, min(n, len(k))).round().astype(int) if n > 1 else [-1] * n
+    return tuple(k[place] for place in places)
+
+
+def _outliers(fitted: dict[str, list[Arrays]]) -> list[str]:
+    """A note for each checkpoint that has neurons far out."""
+    far = {name: [f"L{layer}:{neuron}" for layer, arrays in enumerate(layers) for neuron in arrays["outliers"]]
+           for name, layers in fitted.items()}
+    return [f"{short_name(name)}: neurons whose mean lies over {FAR:g} standard deviations from their layer's: "
+            f"{', '.join(neurons)}" for name, neurons in far.items() if neurons]
+
+
+def _made(labels: Labels, checkpoints: Sequence[Checkpoint]) -> dict:
+    """What a reader of the figures wants to know of how they came about."""
+    return {
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "sizes": {split: {"words": len(labels.codes[split]), "sentences": int(labels.sentences[split].max()) + 1}
+                  for split in SPLITS},
+        "labels": len(labels.inventory),
+        "models": {c.name: {"type": c.model_type, "layers": c.n_layers, "width": c.width} for c in checkpoints},
+        "tuning": {c.name: found for c in checkpoints
+                   if c.seed is None and (found := tuning(c.folder))},
+    }
 
 
 def _labels_digest(corpus: Corpus) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from explorer.stats import interval, resamples
+from explorer.stats import bounds, draws, interval, resamples, simultaneous, sums
 
 
 def draw(sentences: int, seed: int = 0, n: int = 2000) -> np.ndarray:
@@ -57,3 +57,57 @@ def test_the_delta_is_in_its_interval_19_times_of_20() -> None:
         low, high = interval((after - before)[:, None], words, drawn)
         covered += low[0] <= -0.03 <= high[0]
     assert 0.93 <= covered / 500 <= 0.97
+
+
+def test_the_first_draw_is_the_sentences_as_they_are() -> None:
+    counts = np.random.default_rng(0).integers(0, 9, (30, 2, 3))
+    drawn = draws(30, np.random.default_rng(1), 5)
+    np.testing.assert_allclose(sums(counts, drawn)[0], counts.sum(0))
+    np.testing.assert_allclose(sums(counts, drawn), np.einsum("rs,sab->rab", drawn, counts))
+
+
+def test_each_sentence_is_drawn_once_on_average_with_the_variance_of_a_binomial() -> None:
+    drawn = draw(50, n=20_000)
+    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.04)
+    np.testing.assert_allclose(drawn.var(0), 0.98, atol=0.06)
+
+
+def test_bounds_leave_out_resamples_without_a_value() -> None:
+    values = np.random.default_rng(0).normal(size=(1000, 3))
+    holes = values.copy()
+    holes[::3, 1] = np.nan
+    low, high = bounds(holes)
+    np.testing.assert_allclose([low[0], high[0]], np.percentile(values[:, 0], [2.5, 97.5]), rtol=1e-5)
+    np.testing.assert_allclose([low[1], high[1]], np.nanpercentile(holes[:, 1], [2.5, 97.5]), rtol=1e-5)
+    assert np.isnan(bounds(np.full((9, 1), np.nan))[0][0])
+
+
+def test_simultaneous_bounds_of_independent_members_are_those_of_sidak() -> None:
+    resampled = np.random.default_rng(0).normal(size=(20_000, 10, 1))
+    low, high = simultaneous(np.zeros((10, 1)), resampled)
+    np.testing.assert_allclose(high, 2.80, atol=0.06)  # the quantile of 0.95 ** (1 / 10), two-sided
+    np.testing.assert_allclose(low, -high)
+
+
+def test_a_member_alone_and_one_that_never_varies() -> None:
+    resampled = np.random.default_rng(0).normal(size=(20_000, 2, 1)) * [[1.0], [0.0]]
+    low, high = simultaneous(np.zeros((2, 1)), resampled)
+    assert high[0, 0] == pytest.approx(1.96, abs=0.04)
+    assert low[1, 0] == high[1, 0] == 0
+
+
+def test_all_layers_are_in_their_simultaneous_bounds_19_times_of_20() -> None:
+    """300 simulated studies of five layers; bounds of each alone hold them all far less often."""
+    random = np.random.default_rng(0)
+    truth, drawn, together, alone = np.linspace(0.7, 0.9, 5), draw(150, n=1000), 0, 0
+    for _ in range(300):
+        words = random.integers(5, 25, 150)
+        hits = random.binomial(words[:, None], truth)
+        values = sums(hits, drawn) / sums(words, drawn)[:, None]
+        value = hits.sum(0) / words.sum()
+        low, high = simultaneous(value[:, None], values[:, :, None])
+        together += ((low[:, 0] <= truth) & (truth <= high[:, 0])).all()
+        low, high = bounds(values)
+        alone += ((low <= truth) & (truth <= high)).all()
+    assert 0.92 <= together / 300 <= 0.98
+    assert alone / 300 < 0.87

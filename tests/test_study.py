@@ -1,16 +1,19 @@
 """Studies: right answers in plain cases, nothing computed twice, nothing lost when stopped."""
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from explorer import study as study_module
 from explorer.corpus import CorpusRequest
+from explorer.figures import delta_of
 from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import COLUMNS, StudyRequest, finished, load, run_study
+from explorer.study import COLUMNS, StudyRequest, finished, load, run_study, short_name
 from tests.tiny import build
 from tests.words import write_conllu, write_corpus
 
@@ -42,10 +45,12 @@ def test_the_table_is_tidy_and_complete(study: study_module.Study) -> None:
     assert set(table.checkpoint) == {study.base, *study.finetuned}
     assert set(table.layer) == {0, 1, 2}
     assert set(table.k) == {1, 4, 16}
-    assert set(table.split) == {"dev", "test"}
+    assert set(table.split) == {"train", "dev", "test"}
     assert set(table.label) == {"", "DET", "NOUN", "VERB", "ADJ"}
     assert not table.duplicated(["checkpoint", "layer", "k", "split", "label", "metric"]).any()
-    assert table.value.between(-1, 1).all()
+    shares = table[~table.metric.str.startswith(("cross_entropy", "codelength", "compression", "norm", "outliers"))]
+    assert shares[~shares.metric.str.endswith("_all")].value.between(-1, 1).all()
+    assert table.value.notna().all()
 
 
 def test_every_delta_is_the_difference_and_lies_in_its_interval(study: study_module.Study) -> None:
@@ -114,7 +119,7 @@ def test_a_stopped_study_goes_on_where_it_was(request_: StudyRequest, tmp_path: 
     fresh = Store(tmp_path)
     with pytest.raises(Stop):
         run_study(request_, fresh, stop)
-    kept = {path: path.stat().st_ino for path in (tmp_path / "results").rglob("*.parquet")}
+    kept = {path: path.stat().st_ino for path in (tmp_path / "results").rglob("*.safetensors")}
     assert run_study(request_, fresh).table.equals(study.table)
     assert {path: path.stat().st_ino for path in kept} == kept
 
@@ -139,6 +144,71 @@ def test_finished_studies_are_listed_and_loaded(study: study_module.Study, store
 def test_a_request_survives_json(request_: StudyRequest) -> None:
     request = dataclasses.replace(request_, corpus=dataclasses.replace(request_.corpus, columns=(0, 2)))
     assert StudyRequest.from_dict(json.loads(json.dumps(dataclasses.asdict(request)))) == request
+
+
+def whole(study: study_module.Study, metric: str, split: str = "test") -> pd.Series:
+    rows = study.table.query("metric == @metric and split == @split and label == ''")
+    return rows.set_index(["checkpoint", "layer", "k"]).value.sort_index()
+
+
+def test_every_figure_of_the_whole_has_bounds_of_both_kinds(study: study_module.Study) -> None:
+    for metric in ("accuracy", "macro_f1", "weighted_f1", "cross_entropy", "control", "selectivity"):
+        for name in (metric, delta_of(metric)):
+            value = whole(study, name)
+            for kind in ("", "_all"):
+                low, high = whole(study, f"{name}_low{kind}"), whole(study, f"{name}_high{kind}")
+                assert len(low) == len(value) == (9 if name in ("delta", f"{metric}_delta") else 18)
+                assert (low <= high).all()
+                assert ((low - 1e-5 <= value) & (value <= high + 1e-5)).mean() > 0.9
+    one, all_layers = (whole(study, f"delta_high{kind}") - whole(study, f"delta_low{kind}") for kind in ("", "_all"))
+    assert all_layers.mean() > one.mean()
+
+
+def test_selectivity_is_accuracy_minus_control(study: study_module.Study) -> None:
+    np.testing.assert_allclose(whole(study, "selectivity"), whole(study, "accuracy") - whole(study, "control"))
+
+
+def test_guesses_stand_beside_the_accuracy(study: study_module.Study) -> None:
+    where = (study.base, 0, 16)
+    assert whole(study, "most_frequent").to_dict() == {where: 1.0}  # each word has one tag
+    assert 0.25 < whole(study, "majority")[where] < 0.5
+
+
+def test_the_training_words_are_described(study: study_module.Study) -> None:
+    length, compression = whole(study, "codelength", "train"), whole(study, "compression", "train")
+    n = study.table.query("metric == 'codelength'").n.iloc[0]
+    np.testing.assert_allclose(length * compression, n * 2 / 1000)  # two bits for each of four labels
+    assert (compression > 1).all()
+    assert (whole(study, "norm", "train") > 0).all()
+    assert study.made["versions"]["numpy"] == np.__version__
+    assert study.made["sizes"]["train"] == {"words": n, "sentences": 60}
+
+
+def test_less_can_be_asked_for(request_: StudyRequest, store: Store) -> None:
+    less = run_study(dataclasses.replace(request_, control=0, description=False), store)
+    assert not less.table.metric.str.contains("control|selectivity|codelength").any()
+    one = run_study(dataclasses.replace(request_, control=1), store)
+    assert set(one.table[one.table.metric == "control"].k) == {16}
+    with pytest.raises(InputError, match="control: got -1"):
+        run_study(dataclasses.replace(request_, control=-1), store)
+
+
+def test_random_weights_are_a_checkpoint(request_: StudyRequest, store: Store, study: study_module.Study) -> None:
+    names = tuple(f"random:{request_.base}{seed}" for seed in ("", "@1"))
+    drawn = run_study(dataclasses.replace(request_, finetuned=names), store)
+    first, second = (whole(drawn, "accuracy")[name] for name in names)
+    assert not first.equals(second)
+    assert whole(drawn, "accuracy")[request_.base].equals(whole(study, "accuracy")[request_.base])
+    assert short_name(f"random:{request_.base}@1") == "random:base@1"
+
+
+def test_how_a_checkpoint_was_tuned_is_told(request_: StudyRequest, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(request_.finetuned[0], run / "checkpoint-7")
+    (run / "run.json").write_text(json.dumps({"task": "sst2", "train_rows": 90, "steps": 14, "other": 1}))
+    name = str(run / "checkpoint-7")
+    found = run_study(dataclasses.replace(request_, finetuned=(name,)), Store(tmp_path / "cache"))
+    assert found.made["tuning"] == {name: {"task": "sst2", "train_rows": 90, "steps": 14, "step": 7}}
 
 
 def test_unseen_labels_are_errors_and_reported(request_: StudyRequest, tmp_path: Path) -> None:

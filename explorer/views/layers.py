@@ -1,5 +1,4 @@
 """The Layers page: accuracy of both checkpoints by layer and by number of neurons, and its shift."""
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,15 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
-from explorer.study import Study, short_name
-from explorer.views.studies import caution, opened
+from explorer.charts.measures import MEASURES, Measure
+from explorer.charts.theme import NEUTRAL
+from explorer.study import Study
+from explorer.views import trust
+from explorer.views.studies import caution, compared, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
+TOGETHER = ("Off: each layer's interval holds its true value in 95 of 100 samples of test sentences. On: the intervals "
+            "of all layers hold all their true values at once in 95 of 100 (max-T); they are wider.")
 
 
 def show() -> None:
@@ -24,9 +28,11 @@ def show() -> None:
         _welcome()
         return
     with heading:
-        finetuned = _finetuned(study)
+        after = compared(study)
+        measure, together = _measure(store.root, study)
     caution(study)
-    _draw(store.root, study, finetuned)
+    _draw(store.root, study, after, measure, together)
+    trust.show(store, study, after)
     _about(study)
 
 
@@ -40,26 +46,18 @@ def _welcome() -> None:
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
 
 
-def _finetuned(study: Study) -> str:
-    """The fine-tuned checkpoint to compare with: a choice where there are several."""
-    names = {_unique(name, study.finetuned): name for name in study.finetuned}
-    if len(names) == 1:
-        return study.finetuned[0]
-    chosen = st.selectbox("Fine-tuned checkpoint", list(names), index=len(names) - 1, key="checkpoint",
-                          bind="query-params", label_visibility="collapsed", width=280)
-    return names[chosen]
+def _measure(root: Path, study: Study) -> tuple[str, bool]:
+    """What the charts show, and whether intervals hold for all layers at once."""
+    titles = cached.measured(root, study.key)
+    measure = st.selectbox("Metric", titles, key="metric", bind="query-params", width=190)
+    together = st.toggle("All layers at once", key="together", bind="query-params", help=TOGETHER)
+    return measure, together
 
 
-def _unique(name: str, names: Sequence[str]) -> str:
-    """The short name, unless another's is the same."""
-    short = short_name(name)
-    return short if sum(short_name(other) == short for other in names) == 1 else name
-
-
-def _draw(root: Path, study: Study, finetuned: str) -> None:
+def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
-    by_layer, delta, by_k = cached.layer_charts(root, study.key, finetuned)
+    by_layer, delta, by_k = cached.layer_charts(root, study.key, finetuned, measure, together)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
     left.vega_lite_chart(spec=delta, key="delta")
@@ -67,59 +65,67 @@ def _draw(root: Path, study: Study, finetuned: str) -> None:
     right.markdown("**Accuracy by label** at this layer and k, most changed first")
     labels = right.empty()
     with position:
-        _position(root, study.key, finetuned, labels)
+        _position(root, study.key, finetuned, measure, together, labels)
 
 
 @st.fragment
-def _position(root: Path, key: str, finetuned: str, labels: DeltaGenerator) -> None:
+def _position(root: Path, key: str, finetuned: str, measure: str, together: bool, labels: DeltaGenerator) -> None:
     """Both sliders and the figures at their position."""
-    grid = cached.grid(root, key, finetuned)
+    grid = cached.grid(root, key, finetuned, measure, together)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
     left, right = st.columns(2, gap="large")
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
-    _headline(here)
+    _headline(here, MEASURES[measure])
     rows = cached.labels(root, key, finetuned)
     _by_label(labels, rows[(rows.layer == layer) & (rows.k == k)])
 
 
-def _headline(here: pd.Series) -> None:
+def _headline(here: pd.Series, of: Measure) -> None:
     """The four figures at the chosen layer and k, each with its 95 % interval."""
     before, after, delta, words = st.columns(4)
+    unit = of.unit if of.unit == "%" else ""
     with before.container(key="before"):
-        _metric("● Pre-trained", f"{here.before:.1f} %", _interval(here.before_low, here.before_high, ""))
+        _metric("● Pre-trained", f"{of.text(here.before)} {unit}", _interval(here, "before", of))
     with after.container(key="after"):
-        _metric("◆ Fine-tuned", f"{here.after:.1f} %", _interval(here.after_low, here.after_high, ""))
+        _metric("◆ Fine-tuned", f"{of.text(here.after)} {unit}", _interval(here, "after", of))
     with delta:
-        _metric("Delta (points)", _signed(here.delta), _interval(here.delta_low, here.delta_high, "+"))
+        _metric(f"Delta ({of.change})", of.text(here.delta, signed=True), _interval(here, "delta", of))
     with words:
-        _metric("Test words", f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here.k:.0f}")
+        noun = "Test spans" if of.metric == "span_f1" else {"test": "Test words", "train": "Training words"}[of.split]
+        _metric(noun, f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here['at']:.0f}")
 
 
 def _metric(label: str, value: str, note: str) -> None:
     st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
 
 
-def _interval(low: float, high: float, sign: str) -> str:
-    return f"95 %: {low:{sign}.1f} to {high:{sign}.1f}".replace("-", "−")
-
-
-def _signed(points: float) -> str:
-    """With its sign, and a true minus; what rounds to nothing has none."""
-    return "0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−")
+def _interval(here: pd.Series, column: str, of: Measure) -> str:
+    low, high = here[f"{column}_low"], here[f"{column}_high"]
+    signed = column == "delta"
+    return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
 
 
 def _by_label(slot: DeltaGenerator, rows: pd.DataFrame) -> None:
-    def number(title: str, width: int, format: str) -> Any:
-        return st.column_config.NumberColumn(title, width=width, format=format)
+    def number(title: str, width: int, format: str, help: str | None = None) -> Any:
+        return st.column_config.NumberColumn(title, width=width, format=format, help=help)
 
+    unsure = ~((rows.delta_low > 0) | (rows.delta_high < 0))
+    bounds = [f"{low:+.1f} to {high:+.1f}".replace("-", "−") if low == low else "–"
+              for low, high in zip(rows.delta_low, rows.delta_high, strict=True)]
+    shown = rows.assign(bounds=bounds, unsure=unsure).sort_values("delta", key=abs, ascending=False, ignore_index=True)
+    grey = shown.style.apply(lambda row: [f"color: {NEUTRAL}" if row.unsure else ""] * len(row), axis=1,
+                             subset=["delta", "bounds", "unsure"])
     slot.dataframe(
-        rows.sort_values("delta", key=abs, ascending=False), hide_index=True, height=TABLE_HEIGHT, key="labels",
-        column_order=["label", "before", "after", "delta", "n"], column_config={
-            "label": st.column_config.TextColumn("Label", width=80),
-            "before": number("Pre-trained", 88, "%.1f %%"), "after": number("Fine-tuned", 88, "%.1f %%"),
-            "delta": number("Delta (pts)", 84, "%+.1f"), "n": number("Words", 60, "localized"),
+        grey, hide_index=True, height=TABLE_HEIGHT, key="labels",
+        column_order=["label", "before", "after", "delta", "bounds", "n"], column_config={
+            "label": st.column_config.TextColumn("Label", width=70),
+            "before": number("● Before", 70, "%.1f %%", "Of the words with this label, those that the pre-trained "
+                             "checkpoint's probe gets right (recall)"),
+            "after": number("◆ After", 70, "%.1f %%", "The same after fine-tuning"),
+            "delta": number("Delta", 60, "%+.1f", "Points; grey where the 95 % interval holds zero"),
+            "bounds": st.column_config.TextColumn("95 %", width=96), "n": number("Words", 56, "localized"),
         })
 
 
@@ -131,7 +137,9 @@ def _about(study: Study) -> None:
         "Training": corpus.train, "Dev": corpus.dev or "cut from training",
         "Test": corpus.test or "cut from training", "Pooling": request.pooling,
         "Sample": f"{corpus.limit} sentences per split" if corpus.limit else "all sentences",
-        "Probe": f"L2 {request.probe.l2:g}, L1 {request.probe.l1:g}",
+        "Probe": f"L2 {request.probe.l2:g}, L1 {request.probe.l1:g}, activations "
+                 f"{'standardised' if request.probe.standardise else 'as they are'}, outlier neurons "
+                 f"{'left out' if request.probe.drop_outliers else 'included'}",
     }
     with st.container(key="notes"), st.expander("About this study"):
         st.text("\n".join([*(f"{name}: {fact}" for name, fact in facts.items()), *study.notes]))

@@ -1,0 +1,212 @@
+"""The published patterns, checked on any set of studies: each seen, not seen, or undecided at 95 %.
+
+A pattern is checked on each study's pair of checkpoints; a pair says 'seen' or 'not seen' only where intervals let it.
+Over several pairs it is seen where all see it, not seen where all say so, else undecided. The patterns are those of
+Durrani, Sajjad & Dalvi 2021, and top over random over bottom of Dalvi et al. 2019.
+"""
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from explorer.all_layers import AllLayers, stored
+from explorer.evidence import Evidence
+from explorer.patterns import (
+    KEPT,
+    NOT_SEEN,
+    SEEN,
+    UNDECIDED,
+    Verdict,
+    change_is_in_the_higher_layers,
+    layer_table,
+    tasks_differ,
+)
+from explorer.stats import LEVEL, RESAMPLES, bounds, resamples, sums
+from explorer.store import Store
+from explorer.study import Study, short_name
+
+RISE = "Before fine-tuning, accuracy rises from layer 0."
+ALL = "A probe on all layers together is nearly as good after fine-tuning as before."
+SHIFT = "After fine-tuning, the salient neurons lie in lower layers."
+ORDER = "Probes on the top neurons beat those on random ones, and these those on the bottom ones."
+UNKNOWN = "it takes probes on all layers together: python -m explorer scorecard computes them"
+SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """One fine-tuned checkpoint of a study."""
+
+    study: Study
+    finetuned: str
+
+    @property
+    def name(self) -> str:
+        corpus = self.study.request.corpus
+        return f"{corpus.property}: {short_name(self.study.base)} → {short_name(self.finetuned)}"
+
+    @property
+    def task(self) -> str | None:
+        """What it was fine-tuned on, as the run's record says."""
+        found = self.study.made.get("tuning", {}).get(self.finetuned, {}).get("task")
+        return found.lower().replace("-", "") if found else None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A pattern, the verdict over all pairs, and what each says."""
+
+    verdict: Verdict
+    pairs: tuple[tuple[str, Verdict], ...]
+
+
+def pairs(studies: Sequence[Study]) -> list[Pair]:
+    """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights."""
+    return [Pair(study, name) for study in studies for name in _last_steps(study.finetuned)]
+
+
+def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
+    """The six patterns, in the order of the module's account of them."""
+    found = pairs(studies)
+    figures = {pair: (stored(Evidence(store, pair.study), pair.study.base),
+                      stored(Evidence(store, pair.study), pair.finetuned)) for pair in found}
+
+    def known(check: Callable[[AllLayers, AllLayers], Verdict], pattern: str, pair: Pair) -> Verdict:
+        before, after = figures[pair]
+        return check(before, after) if before and after else Verdict(pattern, UNDECIDED, UNKNOWN)
+
+    checks: list[Callable[[Pair], Verdict]] = [
+        lambda pair: rises(pair.study.table, pair.study.base),
+        lambda pair: change_is_in_the_higher_layers(layer_table(pair.study.table, pair.study.base, pair.finetuned)),
+        lambda pair: known(unchanged, ALL, pair), lambda pair: known(shifts, SHIFT, pair),
+        lambda pair: known(ordered, ORDER, pair),
+    ]
+    lines = [_line([(pair.name, check(pair)) for pair in found]) for check in checks] if found else []
+    return [*lines[:2], _line(list(_tasks(found))), *lines[2:]] if found else []
+
+
+def rises(table: pd.DataFrame, base: str) -> Verdict:
+    """Some layer's accuracy lies above layer 0's, by bounds that hold for all layers at once."""
+    whole = table[(table.checkpoint == base) & (table.split == "test") & (table.label == "")
+                  & (table.k == table[table.split == "test"].k.max())]
+    wide = whole.pivot_table(index="layer", columns="metric", values="value")
+    if "accuracy_low_all" not in wide:
+        return Verdict(RISE, UNDECIDED, "the study was made without bounds for all layers at once; run it again")
+    best, first = wide.loc[wide.accuracy.idxmax()], wide.loc[0]
+    verdict = NOT_SEEN if best.name == 0 else SEEN if best.accuracy_low_all > first.accuracy_high_all else UNDECIDED
+    return Verdict(RISE, verdict, f"layer {best.name} has {_accuracy(best)}, layer 0 {_accuracy(first)}")
+
+
+def unchanged(before: AllLayers, after: AllLayers) -> Verdict:
+    """The interval of the change lies within KEPT of zero, or all of it beyond."""
+    value, low, high = difference(after.hits["all"], before.hits["all"], before.words)
+    verdict = SEEN if low > -KEPT and high < KEPT else NOT_SEEN if high < -KEPT or low > KEPT else UNDECIDED
+    return Verdict(ALL, verdict, f"delta {_points(value, low, high)} points; nearly is within {100 * KEPT:.0f}")
+
+
+def shifts(before: AllLayers, after: AllLayers) -> Verdict:
+    """The mean layer of the salient neurons falls; they are resampled, each checkpoint's apart."""
+    random = np.random.default_rng(SEED)
+    draws = [random.choice(part.layers, (RESAMPLES, len(part.layers))).mean(1) for part in (before, after)]
+    value = after.layers.mean() - before.layers.mean()
+    (low,), (high,) = bounds((draws[1] - draws[0])[:, None])
+    verdict = SEEN if high < 0 else NOT_SEEN if low > 0 else UNDECIDED
+    figures = (f"mean layer {before.layers.mean():.2f} before, {after.layers.mean():.2f} after; change "
+               f"{_signed(value, 2)} ({_signed(low, 2)} to {_signed(high, 2)})")
+    return Verdict(SHIFT, verdict, figures)
+
+
+def ordered(before: AllLayers, after: AllLayers) -> Verdict:
+    """Both gaps are above zero, in both checkpoints."""
+    gaps = {f"{upper} over {lower} {when}": difference(part.hits[upper], part.hits[lower], part.words)
+            for when, part in (("before", before), ("after", after))
+            for upper, lower in (("top", "random"), ("random", "bottom"))}
+    verdict = SEEN if all(low > 0 for _, low, _ in gaps.values()) else \
+        NOT_SEEN if any(high < 0 for *_, high in gaps.values()) else UNDECIDED
+    return Verdict(ORDER, verdict, "points: " + ", ".join(f"{name} {_points(*gap)}" for name, gap in gaps.items()))
+
+
+def difference(hits: np.ndarray, others: np.ndarray, words: np.ndarray) -> tuple[float, float, float]:
+    """Of two accuracies on the same sentences, hits and words (sentences,): the value and its paired bounds."""
+    drawn = resamples(len(words), np.random.default_rng(SEED))
+    gap = hits.astype(np.int64) - others.astype(np.int64)
+    (low,), (high,) = bounds((sums(gap, drawn) / sums(words, drawn))[:, None])
+    return float(gap.sum() / words.sum()), float(low), float(high)
+
+
+def to_markdown(lines: Sequence[Line], studies: Sequence[Study]) -> str:
+    """The scorecard as a document."""
+    rows = [f"| {line.verdict.pattern} | **{line.verdict.verdict}** | {line.verdict.because} |" for line in lines]
+    parts = ["# Scorecard", f"{len(studies)} studies, intervals at {LEVEL:.0%}.", "\n".join(
+        ["| pattern | verdict | over the pairs |", "|---|---|---|", *rows])]
+    for line in lines:
+        parts += [f"## {line.verdict.pattern}", "\n".join(
+            f"- {_plain(name)}: {verdict.verdict}; {_plain(verdict.because)}" for name, verdict in line.pairs)]
+    parts.append("## Studies\n\n```json\n" + json.dumps(_provenance(studies), indent=1, ensure_ascii=False) + "\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_json(lines: Sequence[Line], studies: Sequence[Study]) -> str:
+    """The same for programs, with every spec, seed and version."""
+    patterns = [{**dataclasses.asdict(line.verdict),
+                 "pairs": [{"pair": name, **dataclasses.asdict(verdict)} for name, verdict in line.pairs]}
+                for line in lines]
+    return json.dumps({"level": LEVEL, "resamples": RESAMPLES, "seed": SEED, "patterns": patterns,
+                       "studies": _provenance(studies)}, indent=1, ensure_ascii=False)
+
+
+def _provenance(studies: Sequence[Study]) -> list[dict]:
+    return [{"key": study.key, "created": study.created, "request": dataclasses.asdict(study.request),
+             "spec": study.spec.as_dict(), **study.made, "notes": list(study.notes)} for study in studies]
+
+
+def _line(found: list[tuple[str, Verdict]]) -> Line:
+    counts = Counter(verdict.verdict for _, verdict in found)
+    overall = next(iter(counts)) if len(counts) == 1 else UNDECIDED
+    because = found[0][1].because if len(found) == 1 else \
+        ", ".join(f"{verdict.removesuffix(' here')} in {n}" for verdict, n in counts.items()) + f" of {len(found)}"
+    return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
+
+
+def _tasks(found: Sequence[Pair]) -> Iterator[tuple[str, Verdict]]:
+    """The pattern on tasks, for each base and property that several tasks share."""
+    groups: dict[str, dict[str, pd.DataFrame]] = {}
+    for pair in found:
+        of = groups.setdefault(f"{pair.study.request.corpus.property}: {short_name(pair.study.base)}", {})
+        if pair.task:
+            of[pair.task] = layer_table(pair.study.table, pair.study.base, pair.finetuned)
+    for name, by_task in groups.items():
+        yield name, tasks_differ(by_task)
+
+
+def _last_steps(names: Sequence[str]) -> list[str]:
+    """Of the checkpoints of one run, the last."""
+    runs: dict[str, str] = {}
+    for name in names:
+        if not name.startswith("random:"):
+            run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
+            runs[run] = name
+    return list(runs.values())
+
+
+def _accuracy(row: pd.Series) -> str:
+    return f"{row.accuracy:.1%} ({100 * row.accuracy_low_all:.1f} to {100 * row.accuracy_high_all:.1f})"
+
+
+def _points(value: float, low: float, high: float) -> str:
+    return f"{_signed(100 * value, 1)} ({_signed(100 * low, 1)} to {_signed(100 * high, 1)})"
+
+
+def _signed(value: float, digits: int) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def _plain(text: str) -> str:
+    """Text from outside, that Markdown is not to read."""
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|$" else c for c in text)

@@ -1,0 +1,78 @@
+"""How sure the figures of a study are, what may explain them away, and the study once more with that left out."""
+import dataclasses
+
+import pandas as pd
+import streamlit as st
+
+from explorer import cached, methods
+from explorer.store import Store
+from explorer.study import Study, short_name
+from explorer.views.progress import start
+
+SURE = """
+Intervals hold 95 %: they are bootstrap percentiles over 2,000 resamples of the test **sentences**, since words of one
+sentence go together, and the same sentences are drawn for both checkpoints, so that deltas are paired. A delta whose
+interval holds zero is grey. Switch on *All layers at once* to ask about the whole profile instead of one layer.
+A probe's optimum is unique: it depends on no seed and no order of the words, so no probe is fitted twice.
+
+**Selectivity** is accuracy minus that of a probe, on the same neurons, for labels drawn at random for each word form:
+what is left when memory of words is taken away. **Description length** is what it takes to send the training labels
+to somebody who has the activations; compression is how much shorter that is than without them.
+"""
+
+
+def show(store: Store, study: Study, finetuned: str) -> None:
+    """Draw it, folded."""
+    with st.container(key="trust"), st.expander("How sure is this?"):
+        left, right = st.columns(2, gap="large")
+        left.markdown(SURE)
+        right.text("\n".join(facts(study, finetuned)))
+        with right:
+            _once_more(store, study)
+        _table(cached.scale_of_layers(store.root, study.key, finetuned))
+    with st.container(key="methods"), st.expander("Text for a paper"):
+        st.caption("What was run, and whom to cite. The button of each box copies it.")
+        st.code(methods.paragraph(study), language=None, wrap_lines=True)
+        st.code(methods.bibtex(study), language="bibtex")
+        st.download_button("Download both", methods.paragraph(study) + "\n\n" + methods.bibtex(study),
+                           f"methods-{study.key}.txt", icon=":material/download:")
+
+
+def facts(study: Study, finetuned: str) -> list[str]:
+    """Lines on what may explain a figure away."""
+    table = study.table[(study.table.split == "test") & (study.table.label == "") & (study.table.layer == 0)]
+    n = table[(table.checkpoint == study.base) & (table.k == table.k.max())].set_index("metric").n
+    unseen = n.get("accuracy_unseen", 0)
+    lines = [f"Test words: {n['accuracy']:,}, of which {unseen:,} ({unseen / n['accuracy']:.1%}) unseen in training."]
+    if sizes := study.made.get("sizes"):
+        train = sizes["train"]
+        lines.append(f"Probes trained on {train['words']:,} words of {train['sentences']:,} sentences.")
+    tuned = study.made.get("tuning", {}).get(finetuned)
+    if tuned:
+        lines.append(f"{short_name(finetuned)}: step {tuned['step']:,} of {tuned.get('steps', tuned['step']):,} on "
+                     f"{tuned.get('task', 'a task')}, which has {tuned.get('train_rows', 0):,} training sentences.")
+    else:
+        lines.append("No record of the fine-tuning lies beside the checkpoint: its steps and data are not known here.")
+    return [*lines, *study.notes]
+
+
+def _once_more(store: Store, study: Study) -> None:
+    """The same study with other settings of the probes; quick where it has been run before."""
+    probe = study.request.probe
+    standardise = st.toggle("Standardise activations", probe.standardise, key=f"standardise {study.key}")
+    keep = st.toggle("Keep outlier neurons", not probe.drop_outliers, key=f"outliers {study.key}",
+                     help="Neurons whose mean lies over 6 standard deviations of their layer's activations from the "
+                          "layer's mean.")
+    changed = dataclasses.replace(probe, standardise=standardise, drop_outliers=not keep)
+    if st.button("Run the study so", disabled=changed == probe, icon=":material/replay:"):
+        start(store, dataclasses.replace(study.request, probe=changed))
+        st.rerun()
+
+
+def _table(frame: pd.DataFrame) -> None:
+    """Layers beside one another, whole-layer probes."""
+    whole = st.column_config.NumberColumn(format="%d")
+    config = {name: whole if "Outliers" in name else st.column_config.NumberColumn(format="%.2f" if "(%)" not in name
+                                                                                   else "%.1f") for name in frame}
+    st.markdown("**The whole layer's probe**: ● pre-trained, ◆ fine-tuned")
+    st.dataframe(frame, key="scale", column_config=config)
