@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast
 
-from explorer.models import load, resolve
+from explorer.models import STARTER, check_pair, load, resolve
 from explorer.specs import InputError
 from explorer.starter.build.__main__ import main
 from explorer.starter.build.families import FAMILIES, OFFSETS
 from explorer.starter.build.objectives import SHARE, Masked, Permuted
 from explorer.starter.build.pretrain import BLOCK, Settings, Training, pretrain
 from explorer.starter.build.text import Text, encoded
+from explorer.starter.build.tune import SLIVER, tune
 
 TINY = Settings(
     tokens=4 * 2 * BLOCK, vocabulary=400, vocabulary_lines=300, batch=2, valid_batches=1, valid_every=2 * BLOCK,
@@ -157,7 +159,16 @@ def test_a_folder_without_text_is_told(tmp_path: Path) -> None:
         _ = Text(tmp_path).train
 
 
-def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_learnt_nothing_does_not_ship(tmp_path: Path) -> None:
+    rows = [f"sentence {i}\t{int(i % 10 == 0)}" for i in range(100)]
+    (tmp_path / "rows.tsv").write_text("\n".join(["sentence\tlabel", *rows, ""]))
+    still = replace(SLIVER[0], learning_rate=1e-9, file=str(tmp_path / "rows.tsv"))
+    told = tune(STARTER / "starter-bert", still, tmp_path, tmp_path / "work", tmp_path / "out")
+    assert "does not ship" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     none = str(tmp_path / "none")
     monkeypatch.setattr("sys.argv", ["build", "--smoke", "--text", none, "--ewt", none, "--threads", "1",
                                      "--out", str(tmp_path / "models")])
@@ -173,5 +184,14 @@ def test_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert record["loss"] == losses[-1]
         assert len(record["upos"]["trained"]) == len(record["upos"]["untrained"]) == 7
         assert f"**{record['loss']:.2f}**" in (folder / "README.md").read_text()
+        run = tmp_path / "models" / f"{family.name}-sentiment"
+        tuned = resolve(str(next(run.glob("checkpoint-*"))))
+        check_pair(resolve(str(folder)), tuned)
+        assert tuned.digest != resolve(str(folder)).digest
+        weights = load_file(tuned.folder / "model.safetensors")
+        assert {weight.dtype for weight in weights.values()} == {torch.float16}
+        record = json.loads((run / "run.json").read_text())
+        assert f"**{100 * record['checkpoints'][-1]['dev_score']:.1f} %**" in (run / "README.md").read_text()
+    assert "1 of 1: done" in capsys.readouterr().out  # the studies
     masked = AutoModelForMaskedLM.from_pretrained(tmp_path / "models" / "starter-bert")
     assert masked.get_output_embeddings().weight.data_ptr() == masked.get_input_embeddings().weight.data_ptr()

@@ -1,0 +1,122 @@
+"""What somebody sees who has just cloned the project: no network, no other data, a real server and a real browser."""
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from explorer.downloads import DOWNLOADS
+from tests.browser import ROOT, Server, chromium, served
+
+SECONDS = 60
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files that git has, alone in a folder."""
+    folder = tmp_path_factory.mktemp("fresh") / "clone"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(clone: Path) -> Iterator[Server]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+            patch.setenv(name, NOWHERE)
+        patch.setenv("PYTHONPATH", str(clone))
+        with served(clone / "streamlit_app.py", clone / "cache", clone) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    expect.set_options(timeout=1000 * SECONDS)
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    yield page
+    page.context.close()
+
+
+def position(page: Page) -> Locator:
+    return page.get_by_test_id("stMetricDelta").last
+
+
+def choose(page: Page, box: str, name: str) -> None:
+    """In one of the boxes above the charts."""
+    page.locator(f"[class*=st-key-study-{box}] [role=combobox], [class*=st-key-study-{box}] input").last.click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def loads_torch(server: Server) -> bool:
+    return "libtorch" in Path(f"/proc/{server.pid}/maps").read_text()
+
+
+def test_the_first_screen_is_a_finished_study_with_live_sliders_and_no_torch(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(4)
+    expect(page.locator(".vega-embed svg.marks").first).to_be_visible()
+    expect(position(page)).to_have_text("layer 6, top 128")
+    expect(page.get_by_text("starter treebank is small")).to_be_visible()
+    page.locator(".st-key-layer input[type=range]").press("ArrowLeft")
+    expect(position(page)).to_have_text("layer 5, top 128")
+    page.locator(".st-key-k input[type=range]").press("ArrowLeft")
+    expect(position(page)).to_have_text("layer 5, top 64")
+    for box, name in (("Model", "starter-xlnet"), ("Property", "Sem"), ("Fine-tuned", "starter-xlnet-mrpc")):
+        before = page.url
+        choose(page, box, name)
+        expect(page).not_to_have_url(before)
+        expect(page.get_by_test_id("stMetricValue")).to_have_count(4)
+        expect(position(page)).to_have_text("layer 5, top 64")
+    page.get_by_text("About this study").click()
+    expect(page.get_by_text("Fine-tuned: starter-xlnet-mrpc")).to_be_visible()
+    assert not loads_torch(server)
+
+
+def test_the_overview_is_there_at_once(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}overview")
+    expect(page.locator(".vega-embed svg.marks").nth(8)).to_be_visible()
+    for architecture in ("BERT", "RoBERTa", "XLNet"):
+        expect(page.get_by_text(architecture, exact=True).first).to_be_visible()
+    expect(page.get_by_text(re.compile("In the last layer fine-tuning lowers accuracy in"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^(seen|not seen|undecided) here$"))).to_have_count(3)
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+    assert not loads_torch(server)
+
+
+def test_run_works_as_the_sidebar_stands(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.get_by_label("Sample size (sentences per split)", exact=True).fill("30")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Run study").click()
+    expect(page.get_by_text(re.compile("^(Waiting|Running)"))).to_be_visible()
+    expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(4)
+    expect(page.locator("[class*=st-key-study-Version]")).to_be_visible()
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_a_download_tells_what_it_would_get_and_fails_in_plain_words(page: Page, server: Server, name: str) -> None:
+    download = DOWNLOADS[name]
+    page.goto(server.url)
+    page.get_by_test_id("stSidebar").get_by_text("Get larger data").click()
+    expect(page.get_by_text(download.title)).to_be_visible()
+    expect(page.get_by_text(f"Licence: {download.licence}. Size: {download.size / 1e6:.1f} MB")).to_be_visible()
+    expect(page.get_by_text(download.files[0].url.rpartition("/")[0])).to_be_visible()
+    page.get_by_role("button", name=f"Download {download.size / 1e6:.1f} MB").click()
+    expect(page.get_by_text("The download failed")).to_be_visible()
+    expect(page.get_by_text("is there a network? Everything else works without one")).to_be_visible()
