@@ -1,5 +1,8 @@
 """Jobs in real processes: run, shared, cancelled, killed, resumed."""
 import dataclasses
+import itertools
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +12,11 @@ import pytest
 
 from explorer import jobs
 from explorer.corpus import CorpusRequest
+from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import StudyRequest, load
+from explorer.study import StudyRequest, finished, load
+from explorer.work import RunRequest
 from tests.tiny import build
 from tests.words import write_conllu, write_corpus
 
@@ -75,9 +80,8 @@ def test_jobs_take_turns(store: Store, request_: StudyRequest, long_request: Stu
 def test_a_killed_job_is_failed_and_can_be_run_again(store: Store, long_request: StudyRequest) -> None:
     job_id = jobs.submit(store, long_request)
     wait(store, job_id, lambda job: job.state == "running" and job.done > 0)
-    for process in psutil.process_iter(["cmdline"]):
-        if job_id in " ".join(process.info["cmdline"] or []):
-            process.kill()
+    for process in processes(job_id):
+        process.kill()
     job = wait(store, job_id, over, seconds=10)
     assert job.state == "failed"
     assert "killed" in job.message
@@ -99,3 +103,61 @@ def test_bad_input_is_the_message_of_a_failed_job(store: Store, request_: StudyR
 def test_a_job_that_is_not_there(store: Store, name: str) -> None:
     with pytest.raises(InputError, match="job"):
         jobs.status(store, name)
+
+
+@pytest.fixture
+def run_request(request_: StudyRequest, tmp_path: Path) -> RunRequest:
+    """A run of 12 steps with checkpoints at 0, 6 and 12, each probed."""
+    rows = "".join(f"a {'cat' if i % 2 else 'dog'} sees\t{i % 2}\n" for i in range(60))
+    (tmp_path / "task.tsv").write_text("sentence\tlabel\n" + rows, encoding="utf-8")
+    tune = FinetuneRequest(request_.base, "classification", str(tmp_path / "task.tsv"), str(tmp_path / "run"),
+                           epochs=4, batch_size=16, fractions=(0, 0.5, 1))
+    return RunRequest(tune, dataclasses.replace(request_, finetuned=(), k=(1,)))
+
+
+def processes(job_id: str) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter(["cmdline"])
+            if job_id in " ".join(process.info["cmdline"] or [])]
+
+
+def test_a_run_is_probed_as_it_goes_killed_and_gone_on_with(store: Store, run_request: RunRequest) -> None:
+    job_id = jobs.submit(store, run_request)
+    early = wait(store, job_id, lambda job: bool(job.result))
+    assert early.active
+    assert len(load(store, early.result).finetuned) in (1, 2)
+    for process in processes(job_id):
+        process.kill()
+    failed = wait(store, job_id, over, seconds=10)
+    assert (failed.state, failed.result) == ("failed", early.result)
+    done = wait(store, jobs.again(store, failed), over)
+    assert done.state == "done", done
+    assert [Path(name).name for name in load(store, done.result).finetuned] == [
+        "checkpoint-0", "checkpoint-6", "checkpoint-12"]
+    assert [summary.key for summary in finished(store)] == [done.result]  # what it grew from is not listed
+
+
+SUBMIT = """
+import sys
+from pathlib import Path
+from explorer.jobs import submit
+from explorer.store import Store
+from explorer.downloads import DownloadRequest
+for i in range(5):
+    submit(Store(Path(sys.argv[1])), DownloadRequest(f"absent-{int(sys.argv[2]) * 5 + i}"))
+"""
+
+
+def test_twenty_submissions_from_four_processes_are_each_done_once(store: Store, tmp_path: Path) -> None:
+    """Downloads that nobody offers: they end at once, and their logs tell that they were tried."""
+    root = Path(jobs.__file__).resolve().parents[1]
+    with store.lock("slot"):  # none begins before all are there
+        asking = [subprocess.Popen([sys.executable, "-c", SUBMIT, str(store.root), str(i)], cwd=root) for i in range(4)]
+        assert [process.wait() for process in asking] == [0] * 4
+        found = jobs.jobs(store)
+        assert sorted(job.request["name"] for job in found) == sorted(f"absent-{i}" for i in range(20))
+        assert all(job.state == "queued" for job in found)
+    ended = [wait(store, job.id, over) for job in reversed(found)]
+    assert all("KeyError: 'absent-" in job.message for job in ended)
+    starts = [job.started for job in ended]
+    assert starts == sorted(starts)  # in the order in which they came
+    assert all(one.updated <= other.started for one, other in itertools.pairwise(ended))  # one at a time

@@ -1,0 +1,123 @@
+"""Runs in a real browser: started, watched, found again after a reload, stopped, slid along."""
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = Path("/usr/bin/chromium")
+PATIENCE = 120_000  # milliseconds that a busy machine may take for what an idle one does in a few seconds
+PROBED = "saved checkpoints probed"
+
+pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs Chromium")
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on a port of its own, with an empty cache."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {"EXPLORER_CACHE": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
+    app = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
+         "--server.headless", "true", "--browser.gatherUsageStats", "false"],
+        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://localhost:{port}"
+    end = time.monotonic() + PATIENCE / 1000
+    while True:
+        try:
+            urlopen(f"{url}/_stcore/health")
+            break
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+    yield url
+    app.terminate()
+    app.wait()
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[
+            "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"])
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield page
+        browser.close()
+
+
+def fill(page: Page, label: str, value: str) -> None:
+    field = page.get_by_label(label, exact=True)
+    field.fill(value)
+    field.press("Enter")
+
+
+def start(page: Page, address: str, seed: int) -> None:
+    """A short run on the starter: 60 sentences, probed on 40."""
+    page.goto(f"{address}/fine-tune")
+    for label, value in (("Size (training rows)", "60"), ("Sample (sentences per split)", "40"), ("Seed", str(seed))):
+        fill(page, label, value)
+    expect(page.get_by_text("60 training rows")).to_be_visible()
+    page.get_by_role("button", name="Start run").click()
+    expect(page.get_by_text("Run: ")).to_be_visible()
+
+
+def drawn(page: Page) -> bytes:
+    """The chart of the layers as it looks."""
+    return page.locator("[data-testid=stVegaLiteChart]").last.screenshot()
+
+
+def test_a_run_is_started_watched_and_found_again(page: Page, address: str) -> None:
+    start(page, address, seed=0)
+    expect(page.get_by_text(PROBED)).to_be_visible()
+    first = drawn(page)
+    expect(page.get_by_text("Run: ")).to_be_visible()  # at work
+    expect(page.get_by_text(f"3 of 3 {PROBED}")).to_be_visible()
+    assert drawn(page) != first
+    expect(page.get_by_text("Run: ")).to_be_visible()  # still
+    page.reload()
+    expect(page.get_by_text(PROBED)).to_be_visible()
+    expect(page.get_by_text(f"6 of 6 {PROBED}; 6 in all. Slide")).to_be_visible()
+    assert "study=" in page.url
+
+
+def test_a_second_one_is_stopped_and_keeps_what_is_there(page: Page, address: str) -> None:
+    start(page, address, seed=1)
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("What was finished is kept")).to_be_visible()
+    page.goto(f"{address}/jobs")
+    expect(page.get_by_text("Cancelled")).to_be_visible()
+    expect(page.get_by_text("Done")).to_be_visible()
+
+
+def test_the_first_is_slid_along_and_played(page: Page, address: str) -> None:
+    page.goto(f"{address}/trajectory")
+    thumb = page.locator(".st-key-step input[type=range]")
+    expect(thumb).to_have_value("5")
+    step = page.get_by_test_id("stMetricValue").first
+    expect(step).to_have_text("6")
+    before = drawn(page)
+    thumb.press("ArrowLeft")
+    expect(thumb).to_have_value("4")
+    expect(page.locator("#live-step")).to_have_value("4")
+    expect(step).to_have_text("3")
+    assert drawn(page) != before
+    assert "step=3" in page.url
+    page.get_by_role("button", name="Play").click()
+    expect(thumb).to_have_value("5")
+    expect(step).to_have_text("6")
+
+
+def test_the_slider_of_steps_stands_on_the_page_of_layers_too(page: Page, address: str) -> None:
+    page.goto(f"{address}/layers?step=3")
+    expect(page.get_by_text("3 of 6 steps")).to_be_visible()
