@@ -2,15 +2,40 @@
 import streamlit as st
 
 from explorer import cached
-from explorer.views import STYLE, layers, progress, scorecard, sidebar
+from explorer.views import (
+    STYLE,
+    all_jobs,
+    errors,
+    find,
+    finetune,
+    layers,
+    neuron,
+    overview,
+    progress,
+    scorecard,
+    sentence,
+    sidebar,
+    tour,
+    trajectory,
+)
 
 st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="wide")
 st.html(STYLE / "live.html", unsafe_allow_javascript=True)
 st.html(STYLE / "page.css")
 page = st.navigation([
     st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True),
+    st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
     st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
+    st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
+    st.Page(neuron.show, title="One neuron", icon=":material/pin_drop:", url_path="neuron"),
+    st.Page(find.show, title="Find neurons", icon=":material/search:", url_path="find"),
+    st.Page(sentence.show, title="Sentence", icon=":material/short_text:", url_path="sentence"),
+    st.Page(errors.show, title="Errors", icon=":material/rule:", url_path="errors"),
+    st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
+    st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
 ])
 sidebar.show(cached.store())
-progress.show(cached.store())
+tour.show(cached.store(), page.url_path)
+if page.url_path != "jobs":
+    progress.show(cached.store())
 page.run()

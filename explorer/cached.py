@@ -1,14 +1,29 @@
 """The only st.cache_* wrappers. Studies are named by their keys, which stand for all that they depend on."""
-from pathlib import Path
+from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from explorer import corpus, study
+from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
 from explorer import scorecard as cards
+from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
 from explorer.charts import measures
+from explorer.charts import neuron as neuron_charts
+from explorer.charts import overview as small
+from explorer.charts import trajectory as run_charts
+from explorer.evidence import Evidence
+from explorer.history import History, histories
+from explorer.probe import Probe
 from explorer.store import Store, default_root
+from explorer.work import RunRequest
+
+if TYPE_CHECKING:
+    from explorer.reading import Reader, Reading
 
 
 @st.cache_resource(max_entries=1)
@@ -27,6 +42,12 @@ def finished(root: Path, changed: int) -> list[study.Summary]:
 def load(root: Path, key: str) -> study.Study:
     """A finished study; to be read only."""
     return study.load(Store(root), key)
+
+
+@st.cache_resource(max_entries=8)
+def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
+    """Whether the cache held all that lies behind a study when its folders were last changed."""
+    return Evidence(store(), load(root, key)).complete()
 
 
 @st.cache_resource(max_entries=64)
@@ -68,7 +89,149 @@ def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Lin
     return cards.scorecard([load(root, key) for key in keys], Store(root))
 
 
+@st.cache_resource(max_entries=32)
+def runs(root: Path, key: str) -> list[History]:
+    """The runs that a study has steps of."""
+    return trajectory.runs(load(root, key))
+
+
+@st.cache_resource(max_entries=32)
+def along(root: Path, key: str, run: str) -> pd.DataFrame:
+    """trajectory.trajectory of one of a study's runs; to be read only."""
+    found, of = load(root, key), {known.name: known for known in runs(root, key)}
+    return trajectory.trajectory(found.table, found.base, of[run])
+
+
+@st.cache_resource(max_entries=32)
+def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
+    """Vega-Lite of the Trajectory page, by name; no dev score, no charts of it."""
+    rows, of = along(root, key, run), {known.name: known for known in runs(root, key)}[run]
+    drawn = {"accuracy": run_charts.accuracy_map(rows), "delta": run_charts.delta_map(rows),
+             "lines": run_charts.by_step(rows)}
+    if rows.score.notna().any():
+        drawn |= {"score": run_charts.score_by_step(rows, of.metric, of.baseline),
+                  "path": run_charts.path(rows, of.metric)}
+    return {name: chart.to_dict() for name, chart in drawn.items()}
+
+
+@st.cache_resource(max_entries=8)
+def growing(root: Path, key: str) -> dict:
+    """Vega-Lite of a run at work, from the study so far."""
+    found = load(root, key)
+    return run_charts.growing(trajectory.trajectory(found.table, found.base, histories(found.finetuned)[0])).to_dict()
+
+
+@st.cache_data(max_entries=32, ttl=600)
+def expected(request: RunRequest) -> tuple[estimate.Estimate, float]:
+    """What a run will take, and the speed that this was reckoned with; files may change, so not for long."""
+    speed = estimate.matrix_speed()
+    return estimate.estimate(request, speed), speed
+
+
+@st.cache_resource(max_entries=8)
+def compared(root: Path, keys: tuple[str, ...]) -> list[dict]:
+    """Vega-Lite of the runs in these studies, the one that forgets most first."""
+    return [chart.to_dict() for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
+
+
+@st.cache_resource(max_entries=256)
+def layer_table(root: Path, key: str, base: str, finetuned: str) -> pd.DataFrame:
+    """patterns.layer_table of a pair; to be read only."""
+    return patterns.layer_table(load(root, key).table, base, finetuned)
+
+
+@st.cache_resource(max_entries=32)
+def overview_charts(root: Path, pairs: tuple[overview.Pair, ...]) -> dict[overview.Pair, dict]:
+    """Vega-Lite of the Overview page."""
+    return small.multiples({pair: layer_table(root, pair.key, pair.base, pair.finetuned) for pair in pairs})
+
+
 @st.cache_data(max_entries=32)
 def offered(path: str, changed: int) -> list[str]:
     """The properties that a corpus file has labels of."""
     return corpus.properties(path)
+
+
+def evidence(root: Path, key: str) -> Evidence:
+    """What lies behind a study; it only names things, so there is nothing to keep."""
+    return Evidence(store(), load(root, key))
+
+
+@st.cache_resource(max_entries=8)
+def words(root: Path, key: str, split: str) -> pd.DataFrame:
+    """neuron.kept_words of a split; to be read only."""
+    return neuron.kept_words(evidence(root, key), split)
+
+
+@st.cache_resource(max_entries=4)
+def sentences(root: Path, key: str, split: str) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Words and labels of every sentence of a split; to be read only."""
+    groups = evidence(root, key).words(split).groupby("sentence")
+    return [(tuple(group.word), tuple(group.label)) for _, group in groups]
+
+
+@st.cache_resource(max_entries=256)
+def moments(root: Path, key: str, checkpoint: str, split: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """neuron.moments; to be read only."""
+    return neuron.moments(evidence(root, key), checkpoint, split, layer)
+
+
+@st.cache_resource(max_entries=2)
+def sample(root: Path, key: str, pair: tuple[str, str], split: str) -> neuron.Sample:
+    """neuron.Sample of a pair: 8 bytes for each of its words and neurons; to be read only."""
+    return neuron.Sample.draw(evidence(root, key), pair, split)
+
+
+@st.cache_resource(max_entries=64)
+def probes(root: Path, key: str, checkpoint: str, layer: int) -> dict[int, Probe]:
+    """The probes of a layer; to be read only."""
+    return evidence(root, key).probes(checkpoint, layer)
+
+
+@st.cache_resource(max_entries=32)
+def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> card.Card:
+    """card.card; to be read only."""
+    return card.card(evidence(root, key), pair, split, name, words(root, key, split), sample(root, key, pair, split),
+                     lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
+
+
+@st.cache_resource(max_entries=32)
+def card_charts(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> list[dict]:
+    """Vega-Lite of a card."""
+    return neuron_charts.charts(neuron_card(root, key, pair, split, name))
+
+
+@st.cache_resource(max_entries=16)
+def found(root: Path, key: str, pair: tuple[str, str], split: str, way: str, query: str) -> tuple[pd.DataFrame, int]:
+    """search.search, and of how many words; to be read only."""
+    hits = search.matches(words(root, key, split), way, query)
+    table = search.search(evidence(root, key), pair, split, hits,
+                          lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
+    return table, int(hits.sum())
+
+
+@st.cache_resource(max_entries=8)
+def predictions(root: Path, key: str, pair: tuple[str, str], split: str, layer: int, k: int) -> pd.DataFrame:
+    """errors.predictions; to be read only."""
+    return errors.predictions(evidence(root, key), pair, split, layer, k)
+
+
+@st.cache_resource(max_entries=24)
+def confusion(root: Path, key: str, pair: tuple[str, str], split: str, layer: int, k: int, which: str) -> dict:
+    """Vega-Lite of a confusion matrix."""
+    frame = predictions(root, key, pair, split, layer, k)
+    return error_charts.confusion(errors.confusion(frame), which).to_dict()
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the models, once")
+def reader(name: str, digest: str) -> Reader:
+    """A loaded checkpoint; to be read only."""
+    from explorer.reading import Reader
+
+    return Reader.open(name, digest)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def reading(name: str, digest: str, words: tuple[str, ...], pooling: str) -> Reading:
+    """What a checkpoint makes of one sentence; to be read only."""
+    return reader(name, digest).read(words, pooling)

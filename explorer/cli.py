@@ -62,7 +62,8 @@ def _add_study(commands: argparse._SubParsersAction) -> None:
                        help="pre-trained checkpoint: hub id[@revision], folder or starter name; random:MODEL[@SEED] "
                             "for its architecture with random weights")
     study.add_argument("--finetuned", required=True, action="append", metavar="CHECKPOINT",
-                       help="fine-tuned checkpoint, likewise; may be given several times")
+                       help="fine-tuned checkpoint, likewise, or a run's folder, which stands for all its checkpoints; "
+                            "may be given several times")
     _add_corpus(study)
     study.add_argument("--k", type=_whole, default=(), metavar="1,2,5,10",
                        help="numbers of neurons to probe (default: 24 from 1 to all, evenly on a log scale); "
@@ -90,7 +91,8 @@ def _add_corpus(command: argparse.ArgumentParser) -> None:
     files.add_argument("--property", default="upos", help="label to predict: upos, xpos, a key of FEATS or MISC, "
                        "or a column's name (default: %(default)s)")
     files.add_argument("--columns", type=_whole, metavar="0,2", help="word and label column of a column file")
-    files.add_argument("--separator", help="between columns (default: found from the file)")
+    files.add_argument("--separator", type=lambda text: text.replace("\\t", "\t"),
+                       help="between columns, for instance , or \\t (default: tabs or spaces, whichever the file has)")
     files.add_argument("--limit", type=int, metavar="N", help="at most so many sentences of each split")
     files.add_argument("--seed", type=int, default=0, help="of the cut and of the sub-sample (default: 0)")
     files.add_argument("--pooling", choices=("last", "first", "mean"), default="last",
@@ -198,11 +200,12 @@ def _corpus(options: argparse.Namespace) -> CorpusRequest:
 
 
 def _study(options: argparse.Namespace) -> None:
+    from explorer.models import expand
     from explorer.study import StudyRequest, run_study, short_name
 
     probe = ProbeSpec(l2=options.l2, l1=options.l1, l2_grid=options.l2_grid, standardise=not options.raw,
                       drop_outliers=options.drop_outliers, seed=options.probe_seed)
-    request = StudyRequest(options.base, tuple(options.finetuned), _corpus(options), options.pooling, options.k, probe,
+    request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe,
                            options.control, not options.no_description_length)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")

@@ -72,6 +72,8 @@ def read_corpus(request: CorpusRequest) -> Corpus:
     """
     if request.limit is not None and request.limit < 1:
         raise InputError(f"limit: {request.limit} sentences; takes 1 or more")
+    if request.seed < 0:
+        raise InputError(f"seed: {request.seed}; takes 0 or more")
     paths = {"train": request.train, "dev": request.dev, "test": request.test}
     read_in = {name: read(find(path), request.property, request.columns, request.separator, name == "train")
                for name, path in paths.items() if path}
@@ -106,7 +108,8 @@ def _cut(sentences: list[Sentence], missing: Sequence[str], request: CorpusReque
         return {}
     size = max(1, round(SHARE * len(sentences)))
     if len(sentences) < size * len(missing) + 1:
-        raise InputError(f"{request.train}: {len(sentences)} sentences; cutting {' and '.join(missing)} from them "
+        found = "1 sentence" if len(sentences) == 1 else f"{len(sentences)} sentences"
+        raise InputError(f"{request.train}: {found}; cutting {' and '.join(missing)} from them "
                          f"takes {len(missing) + 1} or more")
     order = np.random.default_rng(request.seed).permutation(len(sentences))
     parts = np.split(order, [size * (i + 1) for i in range(len(missing))])

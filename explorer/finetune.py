@@ -21,6 +21,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from explorer.freezing import prepare
 from explorer.models import Checkpoint, resolve
 from explorer.runs import FRACTIONS, RESUME, FinetuneRequest, Run, into_place, opened
 from explorer.specs import InputError, Progress, silent
@@ -29,12 +30,17 @@ from explorer.tasks import TASKS, Examples, TaskData, read_task, scores
 __all__ = ["FRACTIONS", "TASKS", "FinetuneRequest", "finetune"]
 
 SAVE_EVERY = 60  # seconds of work that a kill may cost
+TELL_EVERY = 1  # seconds between two writes of the losses, for those who watch
 POOL = 8  # batches sorted by length together: SST-2 is padded to 1.3 times its sub-words, unsorted to 3 times
 CLIP = 1.0  # largest norm of the gradient, as in transformers' Trainer
 
 
-def finetune(request: FinetuneRequest, on_progress: Progress = silent) -> Path:
+def finetune(request: FinetuneRequest, on_progress: Progress = silent,
+             on_checkpoint: Callable[[Run], None] = lambda run: None) -> Path:
     """Fine-tune request.model on request.task and return the run's folder, request.out.
+
+    Calls on_checkpoint whenever a checkpoint is in its place, and once for a run that was finished before; what is
+    computed there does not change the run.
 
     AdamW on the loss of the head that transformers puts on the model (cross-entropy or squared error), the
     learning rate falling linearly to 0; float32 on a CPU, bfloat16 autocast on a GPU. The same request gives
@@ -46,21 +52,24 @@ def finetune(request: FinetuneRequest, on_progress: Progress = silent) -> Path:
     base = resolve(request.model, on_progress)
     data = read_task(request.task, request.data, request.limit, request.seed)
     with opened(request, base, data) as run:
-        if not run.finished:
+        if run.finished:
+            on_checkpoint(run)
+        else:
             with torch.random.fork_rng([0] if torch.cuda.is_available() else []):
-                _train(run, _Training(request, base, data), request, on_progress)
+                _train(run, _Training(request, base, data), request, on_progress, on_checkpoint)
         (run.folder / RESUME).unlink(missing_ok=True)
     return run.folder
 
 
-def _train(run: Run, training: "_Training", request: FinetuneRequest, on_progress: Progress) -> None:
+def _train(run: Run, training: "_Training", request: FinetuneRequest, on_progress: Progress,
+           on_checkpoint: Callable[[Run], None]) -> None:
     """Go on from the run's last state, if there is one, to its last checkpoint."""
     run.check_space(4 * sum(p.numel() for p in training.model.parameters()))
     if (run.folder / RESUME).is_file():
         training.restore(run.folder / RESUME)
     lengths = np.array([len(row["input_ids"]) for row in training.train_rows])
     batches = itertools.islice(_batches(lengths, request.batch_size, request.seed), training.step, None)
-    last, written = run.due[-1], time.monotonic()
+    last, written, told = run.due[-1], time.monotonic(), time.monotonic()
     while True:
         due = training.step in run.due and training.step not in run.saved
         if due or time.monotonic() - written > SAVE_EVERY:
@@ -68,10 +77,15 @@ def _train(run: Run, training: "_Training", request: FinetuneRequest, on_progres
             written = time.monotonic()
         if due:
             _keep(run, training, functools.partial(on_progress, training.step, last, "scoring on dev"))
+            with torch.random.fork_rng([0] if training.device.type == "cuda" else []):
+                on_checkpoint(run)
         if run.finished:
             return
         rate = request.learning_rate * _rate(training.step / run.steps, request.warmup)
         loss = training.learn(next(batches), rate)
+        if time.monotonic() - told > TELL_EVERY:
+            run.tell(training.losses)
+            told = time.monotonic()
         on_progress(training.step, last, f"fine-tuning, loss {loss:.3f}")
 
 
@@ -79,6 +93,7 @@ def _keep(run: Run, training: "_Training", watch: Callable[[], None]) -> None:
     """Score the weights as they are, and save them as a checkpoint."""
     dev_loss, dev = training.score(watch)
     losses = training.losses[max(run.saved, default=0):]
+    run.tell(training.losses)
     with into_place(run.folder / f"checkpoint-{training.step}") as folder:
         training.save_checkpoint(folder)
     run.add(
@@ -119,12 +134,14 @@ class _Training:
         self.base, self.data = base, data
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model, tokenizer = _load(base, data, self.device)
+        prepare(self.model, request.freeze, request.reinitialise)
         self.collate = DataCollatorWithPadding(tokenizer)
         length = min(request.max_length, base.max_length)
         self.train_rows = _encode(data.train, tokenizer, length)
         self.dev_rows = _encode(data.dev, tokenizer, length)
-        weights = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]  # biases and norms
+        free = [p for p in self.model.parameters() if p.requires_grad]
+        weights = [p for p in free if p.ndim > 1]
+        others = [p for p in free if p.ndim <= 1]  # biases and norms
         self.optimizer = torch.optim.AdamW([
             {"params": weights, "weight_decay": request.weight_decay},
             {"params": others, "weight_decay": 0.0},

@@ -13,18 +13,15 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import psutil
 
-from explorer.downloads import DOWNLOADS, DownloadRequest, fetch
-from explorer.runs import FinetuneRequest
-from explorer.specs import InputError, Progress
+from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import StudyRequest, run_study
+from explorer.work import KINDS, WORK, Request
 
 ACTIVE = ("queued", "running")
 WRITE_EVERY = 0.2  # seconds between two writes of the progress file
@@ -40,7 +37,7 @@ class Job:
     """What is known of a job from its files."""
 
     id: str
-    kind: str  # 'study', 'finetune' or 'download'
+    kind: str  # 'study', 'run', 'finetune', 'download' or 'neurons'
     state: str  # 'queued', 'running', 'done', 'failed' or 'cancelled'
     request: dict
     created: float  # seconds since the epoch
@@ -50,7 +47,7 @@ class Job:
     started: float | None = None
     updated: float | None = None
     message: str = ""  # why it failed
-    result: str = ""  # the finished study's key; of other jobs, the folder they filled
+    result: str = ""  # the study's key, of a run at work as far as it came; of other jobs, the folder they filled
     log_tail: str = ""
 
     @property
@@ -65,30 +62,17 @@ class Job:
         return (self.updated - self.started) * (self.total - self.done) / self.done
 
 
-def _study(request: dict, store: Store, on_progress: Progress) -> str:
-    return run_study(StudyRequest.from_dict(request), store, on_progress).key
-
-
-def _finetune(request: dict, store: Store, on_progress: Progress) -> str:
-    from explorer.finetune import finetune
-
-    return str(finetune(FinetuneRequest.from_dict(request), on_progress))
-
-
-def _download(request: dict, store: Store, on_progress: Progress) -> str:
-    return str(fetch(DOWNLOADS[request["name"]], store.root, on_progress))
-
-
-Request = StudyRequest | FinetuneRequest | DownloadRequest
-KINDS: dict[type[Request], str] = {StudyRequest: "study", FinetuneRequest: "finetune", DownloadRequest: "download"}
-WORK: dict[str, Callable[[dict, Store, Progress], str]] = {
-    "study": _study, "finetune": _finetune, "download": _download,
-}
-
-
 def submit(store: Store, request: Request) -> str:
     """Start a job and return its id; a job that already waits or runs with the same request is returned instead."""
-    kind, wanted = KINDS[type(request)], json.loads(json.dumps(dataclasses.asdict(request)))
+    return _submit(store, KINDS[type(request)], json.loads(json.dumps(dataclasses.asdict(request))))
+
+
+def again(store: Store, job: Job) -> str:
+    """Start the same once more: it goes on from where the job stopped; returns the new job's id."""
+    return _submit(store, job.kind, job.request)
+
+
+def _submit(store: Store, kind: str, wanted: dict) -> str:
     with store.lock("jobs"):
         for job in jobs(store):
             if job.active and job.kind == kind and job.request == wanted:
@@ -204,6 +188,7 @@ def perform(root: Path, job_id: str) -> None:
     request = json.loads((folder / "request.json").read_text())
     report = _Report(folder)
     try:
+        _await_turn(store, job_id, report)
         with store.lock("slot", while_waiting=report.check_cancelled):
             report.start()
             result = WORK[request["kind"]](request["request"], store, report)
@@ -216,6 +201,15 @@ def perform(root: Path, job_id: str) -> None:
         traceback.print_exc()
         report.end("failed", message=f"{type(error).__name__}: {error}")
         raise
+
+
+def _await_turn(store: Store, job_id: str, report: "_Report") -> None:
+    """Wait until every older job is over: first come, first served."""
+    older = sorted(path.parent.name for path in (store.root / "jobs").glob("*/request.json"))
+    for other in older[:older.index(job_id)]:
+        while status(store, other).active:
+            report.check_cancelled()
+            time.sleep(WRITE_EVERY)
 
 
 class _Report:
@@ -239,6 +233,11 @@ class _Report:
 
     def start(self) -> None:
         self.state |= {"state": "running", "started": time.time()}
+        self._write()
+
+    def publish(self, result: str) -> None:
+        """What there is to look at while the job goes on."""
+        self.state |= {"result": result}
         self._write()
 
     def end(self, state: str, **more: str) -> None:

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -36,6 +36,7 @@ NAMES = {  # of the sizes in config.json: each family has its own
 }
 RANDOM = re.compile(r"random:(.+?)(?:@(\d+))?")  # the architecture of a model, its weights drawn anew by a seed
 POSITIONS = ("max_position_embeddings", "n_positions")
+STEP = re.compile(r"(.*?)[/@_-]?(?:checkpoint-|step[-_]?)(\d+)(k?)/?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     """The checkpoint that a local folder, a starter name or a hub id with optional @revision stands for.
 
     random:NAME or random:NAME@SEED is the same architecture and tokenizer with random weights, a baseline.
-    Tried in this order. A hub model is downloaded unless the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the
-    cache. Raises InputError where there is nothing, or something that is not a text model with its tokenizer.
+    Tried in this order. The name of a starter's run stands for its last checkpoint. A hub model is downloaded unless
+    the hub's cache has it; HF_HUB_OFFLINE=1 keeps to the cache. Raises InputError where there is nothing, or
+    something that is not a text model with its tokenizer.
     """
     if match := RANDOM.fullmatch(name):
         return _at_random(name, resolve(match[1], on_progress), int(match[2] or 0))
@@ -79,6 +81,12 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
     )
 
 
+def folder_of(name: str) -> Path:
+    """The folder of this path, there or not; or the starter's of this name."""
+    folder, starter = Path(name).expanduser(), STARTER / name
+    return starter if name and starter.is_dir() and not folder.is_dir() else folder
+
+
 def steps(folder: Path) -> list[Path]:
     """The checkpoint-STEP folders in a run's folder, in the order of their steps."""
     found = {int(match[1]): path for path in Path(folder).glob("checkpoint-*")
@@ -94,6 +102,25 @@ def tuning(folder: Path) -> dict:
     fields = ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
     found = {field: value for field, value in _read_json(record).items() if field in fields}
     return found | {"step": int(folder.name.removeprefix("checkpoint-"))}
+
+
+def place(name: str) -> tuple[str, int] | None:
+    """The run and the step that a checkpoint's name tells, or None.
+
+    runs/sst2/checkpoint-40, EleutherAI/pythia-70m@step3000 and google/multiberts-seed_0-step_20k are steps 40, 3,000
+    and 20,000 of runs/sst2, EleutherAI/pythia-70m and google/multiberts-seed_0.
+    """
+    match = STEP.fullmatch(name)
+    return (match[1], int(match[2]) * (1000 if match[3] else 1)) if match and match[1] else None
+
+
+def expand(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, a run's folder replaced by all its checkpoints."""
+    found: list[str] = []
+    for name in names:
+        folder = Path(name).expanduser()
+        found += [name] if (folder / "config.json").is_file() else [str(path) for path in steps(folder)] or [name]
+    return tuple(found)
 
 
 def check_pair(base: Checkpoint, finetuned: Checkpoint) -> None:
@@ -147,6 +174,26 @@ def load(checkpoint: Checkpoint) -> tuple[PreTrainedModel, PreTrainedTokenizerBa
     return encoder.eval(), tokenizer
 
 
+def load_classifier(checkpoint: Checkpoint, encoder: PreTrainedModel) -> PreTrainedModel | None:
+    """The checkpoint with its head for classifying sentences, on the encoder that load() gave; None if it has none."""
+    architectures = _read_json(checkpoint.folder / "config.json").get("architectures") or ()
+    if not any(str(name).endswith("ForSequenceClassification") for name in architectures):
+        return None
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    with _explained(checkpoint):
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if report["missing_keys"]:  # transformers made up the rest of the head
+        return None
+    if type(model.base_model) is type(encoder):
+        setattr(model, model.base_model_prefix, encoder)
+    return model.eval()
+
+
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     """The tokenizer, which cuts on the right and knows which sub-word belongs to which word."""
     from transformers import AutoTokenizer
@@ -183,9 +230,10 @@ def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
 def _folder(name: str, on_progress: Progress) -> Path:
     if not name:
         raise InputError("model: got no name; takes a folder, a starter name or a hub id")
-    for folder in (Path(name).expanduser(), STARTER / name):
-        if folder.is_dir():
-            return folder.resolve()
+    folder = folder_of(name)
+    if folder.is_dir():
+        run = steps(folder) if folder.is_relative_to(STARTER) else []
+        return (run[-1] if run else folder).resolve()
     if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
         raise InputError(f"model {name}: there is no such folder; takes a folder, a starter name or a hub id")
     return download(name, on_progress)

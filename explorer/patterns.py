@@ -44,8 +44,8 @@ def sentences(layers: pd.DataFrame) -> str:
     change = " and ".join(moved) if moved else "changes in no layer beyond what chance would"
     before, after = layers.loc[layers.before.idxmax()], layers.loc[layers.after.idxmax()]
     return (
-        f"Accuracy {change}: by {_points(first.delta)} points in layer {first.layer:.0f} and "
-        f"{_points(last.delta)} ({_points(last.low)} to {_points(last.high)}) in layer {last.layer:.0f}. "
+        f"Accuracy {change}: by {points(first.delta)} points in layer {first.layer:.0f} and "
+        f"{points(last.delta)} ({points(last.low)} to {points(last.high)}) in layer {last.layer:.0f}. "
         f"The fine-tuned checkpoint knows most in layer {after.layer:.0f} ({after.after:.1%}), "
         f"the pre-trained one in layer {before.layer:.0f} ({before.before:.1%})."
     )
@@ -53,16 +53,14 @@ def sentences(layers: pd.DataFrame) -> str:
 
 def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
     """Of the blocks, the upper half loses more than the lower half."""
-    blocks = layers[layers.layer > 0]
-    half = (len(blocks) + 1) // 2
-    lower, upper = blocks.iloc[:half], blocks.iloc[-half:]
+    lower, upper = halves(layers)
     gap = upper.delta.mean() - lower.delta.mean()
     margin = ((upper.high - upper.low).mean() + (lower.high - lower.low).mean()) / 2  # never too narrow
     verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap >= 0 else UNDECIDED
     return Verdict(
         "Fine-tuning takes linguistic knowledge from the higher layers and leaves it in the lower ones.", verdict,
-        f"mean delta {_points(upper.delta.mean())} points in layers {_span(upper)}, {_points(lower.delta.mean())} in "
-        f"layers {_span(lower)}; the difference, {_points(gap)}, is sure to ± {100 * margin:.1f} at most",
+        f"mean delta {points(upper.delta.mean())} points in layers {_span(upper)}, {points(lower.delta.mean())} in "
+        f"layers {_span(lower)}; the difference, {points(gap)}, is sure to ± {100 * margin:.1f} at most",
     )
 
 
@@ -71,7 +69,7 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     last = {task: layers.iloc[-1] for task, layers in by_task.items()}
     forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
     pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
-    figures = ", ".join(f"{task} {_points(last[task].delta)}" for task in (*forget, *keep))
+    figures = ", ".join(f"{task} {points(last[task].delta)}" for task in (*forget, *keep))
     if not (forget and keep):
         return Verdict(pattern, UNDECIDED, f"it takes tasks of both groups (there is {figures or 'neither'})")
     if max(last[t].high for t in forget) < min(last[t].low for t in keep):
@@ -101,7 +99,20 @@ def kept_depth(layers: pd.DataFrame) -> int:
     return int(kept.sum()) - 1
 
 
-def _points(share: float) -> str:
+def most_kept(layers: pd.DataFrame) -> int:
+    """The block whose probe lost the least, or gained the most; the lowest of equals. Layer 0, below them, is none."""
+    blocks = layers[layers.layer > 0]
+    return int(blocks.layer[blocks.delta.idxmax()])
+
+
+def halves(layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The lower and the upper half of the blocks; a middle one is in both."""
+    blocks = layers[layers.layer > 0]
+    half = (len(blocks) + 1) // 2
+    return blocks.iloc[:half], blocks.iloc[-half:]
+
+
+def points(share: float) -> str:
     """A signed number of percentage points, with a true minus."""
     return f"{100 * share:+.1f}".replace("-", "−")
 

@@ -25,7 +25,7 @@ Sentence = tuple[tuple[str, ...], tuple[str, ...]]
 Block = list[tuple[int, str]]
 """The lines between two empty ones, with their numbers."""
 
-ALIASES = {"pos": "upos", "upostag": "upos", "xpostag": "xpos", "tag": "xpos"}
+ALIASES = {"pos": "upos", "upos": "upos", "upostag": "upos", "xpos": "xpos", "xpostag": "xpos", "tag": "xpos"}
 WORD_HEADERS = {"word", "words", "form", "token", "tokens"}
 SENTENCE_HEADERS = {"sentence_id", "sent_id", "sentence", "sentence_number"}
 ABSENT = "_"  # label of a word that lacks a FEATS or MISC key: that it lacks it is knowledge too
@@ -41,7 +41,7 @@ def read(
 
     A FEATS or MISC key that no word has is refused if required, and else absent from every word.
     columns are the word's and the label's in a column file, counted from 0; without a separator, cells end at tabs
-    where there are any and else at white space. Raises InputError, with file and line, for what cannot be read.
+    where there are any and else at spaces. Raises InputError, with file and line, for what cannot be read.
     """
     layout = _layout(path, columns, separator)
     sentences = list(layout.sentences(name, _blocks(path), required))
@@ -128,7 +128,7 @@ class ColumnLayout:
         number, text = line
         if _is_comment(text, self.separator) or text.startswith("-DOCSTART-"):
             return None
-        cells = text.split(self.separator)
+        cells = _split(text, self.separator)
         if len(cells) != self.width:
             raise InputError(f"{self.path}, line {number}: {len(cells)} columns in {text[:60]!r}; the first line of "
                              f"words has {self.width}")
@@ -173,12 +173,23 @@ def _layout(path: str, columns: tuple[int, int] | None, separator: str | None) -
     if separator is None and columns is None and len(cells) == 10 and re.fullmatch(r"\d+([-.]\d+)?", cells[0]):
         return ConlluLayout(path)
     separator = separator or ("\t" if "\t" in first else None)
-    cells = [cell.strip() for cell in first.split(separator)]
+    cells = [cell.strip() for cell in _split(first, separator)]
     if len(cells) < 2:
         raise InputError(f"{path}: {first[:60]!r} has one column; takes two or more, a word and its label, with tabs, "
                          "spaces or the separator given between them")
-    is_header = len(set(cells)) == len(cells) and any(cell.lower() in WORD_HEADERS for cell in cells)
+    if columns is None and separator is None and len(cells) == 10 and cells[0] == "1":
+        raise InputError(f"{path}: {first[:60]!r} has ten columns with spaces between; CoNLL-U takes tabs, and other "
+                         "files the word's and the label's columns")
+    is_header = any(cell.lower() in WORD_HEADERS for cell in cells)
+    if is_header and len(set(cells)) < len(cells):
+        twice = next(cell for cell in cells if cells.count(cell) > 1)
+        raise InputError(f"{path}: the header {first[:60]!r} has {twice!r} twice; takes a name for each column")
     return ColumnLayout(path, separator, columns, tuple(cells) if is_header else None, len(cells))
+
+
+def _split(line: str, separator: str | None) -> list[str]:
+    """Cells; by default at spaces and tabs alone, since a word may hold a no-break space."""
+    return line.split(separator) if separator else re.split("[ \t]+", line.strip(" \t"))
 
 
 def _is_comment(line: str, separator: str | None) -> bool:

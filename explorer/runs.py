@@ -1,6 +1,7 @@
 """Runs: what is asked of a fine-tuning, and the folder that it fills. Needs no torch.
 
-The folder holds checkpoint-STEP folders in transformers' usual form, run.json, and until the end resume.pt.
+The folder holds checkpoint-STEP folders in transformers' usual form, run.json, losses.json (of every step so far), and
+until the end resume.pt.
 """
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ from explorer.specs import FORMAT, InputError
 from explorer.tasks import TaskData
 
 FRACTIONS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # most of the change comes early
-RECORD, RESUME = "run.json", "resume.pt"
+RECORD, LOSSES, RESUME = "run.json", "losses.json", "resume.pt"
 TAKES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "learning_rate": (lambda x: 0 < x < math.inf, "a number above 0"),
     "epochs": (lambda x: 0 < x < math.inf, "a number above 0"),
@@ -31,8 +32,13 @@ TAKES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "warmup": (lambda x: 0 <= x < 1, "0 or more and less than 1"),
     "seed": (lambda x: x >= 0, "0 or more"),
     "limit": (lambda x: x is None or x >= 2, "2 or more"),
+    "freeze": (lambda x: x is None or x >= 0, "a number of blocks, 0 or more"),
+    "reinitialise": (lambda x: x >= 0, "a number of blocks, 0 or more"),
     "fractions": (lambda x: bool(x) and all(0 <= part <= 1 for part in x), "numbers from 0 to 1"),
 }
+
+
+DEFAULTS = {"freeze": None, "reinitialise": 0}  # of settings that older runs do not tell
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,8 @@ class FinetuneRequest:
     seed: int = 0  # of the new head, dropout, the order of rows, the sample and the cut
     limit: int | None = None  # train on so many rows, sampled
     fractions: tuple[float, ...] = FRACTIONS  # of the run, at which a checkpoint is kept
+    freeze: int | None = None  # keep the embeddings and so many of the lowest blocks as they are
+    reinitialise: int = 0  # begin so many of the highest blocks anew
 
     @classmethod
     def from_dict(cls, fields: dict) -> FinetuneRequest:
@@ -95,6 +103,11 @@ class Run:
         """Write down a checkpoint that is in its place."""
         self.record["checkpoints"].append({"step": step, **figures})
         self.write()
+
+    def tell(self, losses: list[float]) -> None:
+        """Write the loss of every step so far, for those who watch."""
+        with into_place(self.folder / LOSSES) as path:
+            path.write_text(json.dumps({"losses": [float(f"{loss:.5g}") for loss in losses]}))
 
     def write(self) -> None:
         with into_place(self.folder / RECORD) as path:
@@ -142,7 +155,8 @@ def _open(folder: Path, request: FinetuneRequest, base: Checkpoint, data: TaskDa
     }
     if (folder / RECORD).is_file():
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        differ = [f"{k} {record.get(k)}, asked for {v}" for k, v in identity.items() if record.get(k) != v]
+        differ = [f"{k} {found}, asked for {v}" for k, v in identity.items()
+                  if (found := record.get(k, DEFAULTS.get(k))) != v]
         if differ:
             raise InputError(f"out: {folder} holds another run ({'; '.join(differ)}); choose a new folder")
         return Run(folder, record)

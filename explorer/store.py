@@ -22,7 +22,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -49,6 +48,7 @@ from explorer.files import (
 from explorer.specs import ActivationSpec, Spec
 
 TABLE, ARRAYS = ".parquet", ".safetensors"
+SHIPPED = "shipped"  # in the meta of a table that comes with the explorer: it is neither pruned nor written over
 POLL = 0.1  # seconds between two looks at a lock that another job holds
 TEMPORARY_AGE = 3600.0  # seconds after which a temporary file is taken for one that a killed job left
 
@@ -57,7 +57,7 @@ TEMPORARY_AGE = 3600.0  # seconds after which a temporary file is taken for one 
 class Entry:
     """A line in the list of what the cache holds."""
 
-    kind: str  # 'activations', 'results' or 'unfinished': of a job that was stopped, or still runs
+    kind: str  # 'activations', 'results', 'shipped' or 'unfinished': of a job that was stopped, or still runs
     key: str
     size: int  # bytes on disk
     used: float  # seconds since the epoch
@@ -165,7 +165,13 @@ class Store:
         return found
 
     def put_table(self, spec: Spec, frame: pd.DataFrame, meta: dict | None = None) -> None:
-        """Store a table, without its index, and JSON-able meta, of which `what` says in words what it is."""
+        """Store a table, without its index, and JSON-able meta, of which `what` says in words what it is.
+
+        One that comes with the explorer stays: the same spec, another machine, other rounding.
+        """
+        there = self.table_by_key(spec.key())
+        if there is not None and there.meta.get(SHIPPED):
+            return
         table = pa.Table.from_pandas(frame, preserve_index=False)
         buffer = pa.BufferOutputStream()
         with pq.ParquetWriter(buffer, table.schema, compression="zstd") as parquet:
@@ -202,9 +208,10 @@ class Store:
     def prune(self, max_bytes: int) -> list[Entry]:
         """Remove the least recently used entries until the rest fits, and return them.
 
-        What a job works on stays: entries whose lock is held, and temporary files younger than an hour.
+        What a job works on stays: entries whose lock is held, and temporary files younger than an hour. So do tables
+        that come with the explorer.
         """
-        entries = sorted(self.entries(), key=lambda entry: entry.used)
+        entries = sorted((entry for entry in self.entries() if entry.kind != SHIPPED), key=lambda entry: entry.used)
         total, removed = sum(entry.size for entry in entries), []
         for entry in entries:
             if total > max_bytes and self._remove(entry):
@@ -263,10 +270,11 @@ def _description(source: object) -> dict:
     return json.loads(pq.read_metadata(source).metadata[b"explorer"])
 
 
-def _header(file: IO[bytes]) -> dict:
+def _header(source: Path | BytesIO) -> dict:
     """What a file of arrays says of itself, from its beginning."""
-    size = int.from_bytes(file.read(8), "little")
-    return json.loads(json.loads(file.read(size))["__metadata__"]["explorer"])
+    with source.open("rb") if isinstance(source, Path) else source as file:
+        size = int.from_bytes(file.read(8), "little")
+        return json.loads(json.loads(file.read(size))["__metadata__"]["explorer"])
 
 
 def _entry(path: Path) -> Entry:
@@ -279,16 +287,12 @@ def _entry(path: Path) -> Entry:
         return Entry("unfinished", key, size, used, f"{path.name}, of a job that was stopped or still runs", path)
     kind, stamp = ("activations", path / MANIFEST) if path.is_dir() else ("results", path)
     try:
-        what = json.loads(stamp.read_bytes())["what"] if path.is_dir() else _title(path)
+        if path.is_dir():
+            what = json.loads(stamp.read_bytes())["what"]
+        else:
+            description = _description(path) if path.suffix == TABLE else _header(path)
+            what = description["meta"].get("what", description["kind"])
+            kind = SHIPPED if description["meta"].get(SHIPPED) else kind
     except (OSError, ValueError, KeyError) as error:
         stamp, what = path, f"damaged: {error}"
     return Entry(kind, key, size, stamp.stat().st_mtime, what, path)
-
-
-def _title(path: Path) -> str:
-    if path.suffix == TABLE:
-        description = _description(path)
-    else:
-        with path.open("rb") as file:
-            description = _header(file)
-    return description["meta"].get("what", description["kind"])

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -21,10 +21,10 @@ from explorer.corpus import Corpus, CorpusRequest, read_corpus
 from explorer.figures import COLUMNS, tabulate
 from explorer.labels import SPLITS, Labels, flat
 from explorer.layer import Arrays, Wanted, fit_layer
-from explorer.models import Checkpoint, check_pair, resolve, tuning
+from explorer.models import Checkpoint, check_pair, place, resolve, tuning
 from explorer.ranking import k_grid
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
-from explorer.store import Activations, Store
+from explorer.store import SHIPPED, Activations, Store
 
 __all__ = ["COLUMNS", "SPLITS", "Study", "StudyRequest", "StudySpec", "Summary", "finished", "load", "run_study",
            "short_name", "title"]
@@ -109,13 +109,26 @@ class Summary:
     key: str
     title: str
     created: str
+    request: StudyRequest
+    shipped: bool  # with the explorer
 
 
 def title(request: StudyRequest) -> str:
     """One line that tells studies apart: property, corpus, base and fine-tuned checkpoints."""
-    names = ", ".join(short_name(name) for name in request.finetuned)
+    names = ", ".join(_named(request.finetuned))
     corpus = PurePath(request.corpus.train).name
     return f"{request.corpus.property} · {corpus} · {short_name(request.base)} → {names}"
+
+
+def _named(checkpoints: Sequence[str]) -> Iterator[str]:
+    """Short names, the steps of a run counted where there are several."""
+    places = [place(name) for name in checkpoints]
+    for name, found in zip(checkpoints, places, strict=True):
+        of_run = [other for other in places if found and other and other[0] == found[0]]
+        if len(of_run) < 2:
+            yield short_name(name)
+        elif found == of_run[0]:
+            yield f"{short_name(found[0])} ({len(of_run)} steps)"
 
 
 def short_name(name: str) -> str:
@@ -128,12 +141,15 @@ def short_name(name: str) -> str:
 
 
 def finished(store: Store) -> list[Summary]:
-    """The studies in the store, newest first."""
-    found = [
-        Summary(key, title(StudyRequest.from_dict(meta["request"])), meta["created"])
-        for key, meta in store.tables("StudySpec")
-    ]
-    return sorted(found, key=lambda summary: summary.created, reverse=True)
+    """The studies in the store, newest first, but for those that another has gone on with, checkpoint by checkpoint."""
+    found = []
+    for key, meta in store.tables("StudySpec"):
+        request = StudyRequest.from_dict(meta["request"])
+        found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
+    grown = {dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n])
+             for summary in found for n in range(1, len(summary.request.finetuned))}
+    return sorted((summary for summary in found if summary.request not in grown),
+                  key=lambda summary: summary.created, reverse=True)
 
 
 def load(store: Store, key: str) -> Study:

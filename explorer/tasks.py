@@ -14,6 +14,7 @@ import numpy as np
 
 from explorer.specs import InputError, digest
 
+STARTER_TASKS = Path(__file__).resolve().parent / "starter" / "tasks"
 OWN = (("sentence1", "sentence2", "label"), ("sentence", "label"))
 DEV_SHARE, DEV_MOST = 0.2, 1000  # of the rows, where a dev set has to be cut from them
 DECODE_ERRORS = (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)

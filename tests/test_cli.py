@@ -70,10 +70,10 @@ def test_extract_then_study_computes_no_activations_again(
     for model in ("base", "finetuned"):
         assert main(["extract", "--model", given[model], *corpus]) == 0
     assert "3 layers" in capsys.readouterr().out
-    before = {path: path.stat().st_ino for path in cache.glob("activations/*/*.safetensors")}
+    before = {path: path.stat().st_ino for path in (cache / "activations").rglob("*.safetensors")}
     assert before
     assert main(study(given)) == 0
-    assert {path: path.stat().st_ino for path in cache.glob("activations/*/*.safetensors")} == before
+    assert {path: path.stat().st_ino for path in (cache / "activations").rglob("*.safetensors")} == before
 
 
 def test_fine_tuning_and_studying_its_checkpoints(

@@ -73,6 +73,12 @@ def test_column_files(tmp_path: Path) -> None:
     assert properties(path) == ["column 1", "column 2"]
 
 
+def test_only_spaces_and_tabs_part_cells(tmp_path: Path) -> None:
+    found = corpus(write(tmp_path / "a.txt", "10\u00a0000  CD \nx\tSYM\n"), columns=(0, 1))
+    assert found.train.sentences == (("10\u00a0000", "x"),)
+    assert found.train.labels == (("CD", "SYM"),)
+
+
 @pytest.mark.parametrize("separator", [";", "|", ", "])
 def test_any_separator(tmp_path: Path, separator: str) -> None:
     text = "a;X\nb c;Y\n".replace(";", separator)
@@ -127,7 +133,7 @@ def test_a_sample_has_sentences_of_the_whole_in_their_order(limit: int, seed: in
 
 def test_words_and_labels_have_digests_of_their_own(tmp_path: Path) -> None:
     path = write(tmp_path / "a.conllu", CONLLU)
-    upos, xpos = corpus(path).train, corpus(path, property="xpos").train
+    upos, xpos = corpus(path).train, corpus(path, property="XPOS").train
     assert upos.words_digest() == xpos.words_digest()
     assert upos.labels_digest() != xpos.labels_digest()
     other = corpus(write(tmp_path / "b.conllu", CONLLU.replace("go\tgo", "gone\tgo"))).train
@@ -146,6 +152,8 @@ BAD = {
     "empty cell": (b"a\tX\nb\t\n", "line 2: an empty cell"),
     "truncated xz": (lzma.compress(CONLLU.encode() * 50)[:-40], "cut off or damaged"),
     "truncated gz": (gzip.compress(CONLLU.encode() * 50)[:-40], "cut off or damaged"),
+    "a column twice": (b"word\tpos\tpos\na\tX\tY\n", "header.*'pos' twice"),
+    "CoNLL-U with spaces": (f"1\ta{ROW}\n2\tb{ROW}\n".replace("\t", " ").encode(), "ten columns with spaces.*tabs"),
     "one class": (b"a X\nb X\n", "the same label.*'X'"),
 }
 
@@ -160,6 +168,7 @@ def test_malformed_files(tmp_path: Path, content: bytes, message: str) -> None:
 @pytest.mark.parametrize(("options", "message"), [
     ({"property": "Tense"}, "no word has 'Tense'.*upos, xpos, Mood, Number, Chunk"),
     ({"limit": 0}, "limit: 0"),
+    ({"seed": -1}, "seed: -1"),
     ({"dev": None, "test": None}, "2 sentences.*takes 3"),
     ({"columns": (0, 40)}, "columns 0,40.*has 10"),
     ({"train": "/no/such/file"}, "/no/such/file: No such file"),

@@ -99,7 +99,7 @@ def test_scores_are_learnt_too(asked: FinetuneRequest, tmp_path: Path) -> None:
 
 def test_a_run_is_a_folder_of_checkpoints(asked: FinetuneRequest, run: Path) -> None:
     assert {p.name for p in run.iterdir()} == {
-        ".lock", "run.json", "checkpoint-0", "checkpoint-6", "checkpoint-12"}
+        ".lock", "run.json", "losses.json", "checkpoint-0", "checkpoint-6", "checkpoint-12"}
     assert [p.name for p in steps(run)] == ["checkpoint-0", "checkpoint-6", "checkpoint-12"]
     record = json.loads((run / "run.json").read_text())
     assert [c["step"] for c in record["checkpoints"]] == [0, 6, 12]

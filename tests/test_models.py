@@ -136,6 +136,17 @@ def test_a_starter_name(built: dict[str, Path], monkeypatch: pytest.MonkeyPatch)
     assert resolve("bert").digest == resolve(str(built["bert"])).digest
 
 
+def test_a_starter_run_is_its_last_checkpoint(
+    built: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(models, "STARTER", tmp_path)
+    for step in (9, 10):
+        reconfigure(shutil.copytree(built["bert"], tmp_path / "tuned" / f"checkpoint-{step}"), note=step)
+    last, first = resolve("tuned"), resolve("tuned/checkpoint-9")
+    assert last.digest == resolve(str(tmp_path / "tuned" / "checkpoint-10")).digest != first.digest
+    assert [last.name, first.name] == ["tuned", "tuned/checkpoint-9"]
+
+
 def test_steps_come_in_their_order(tmp_path: Path) -> None:
     for name in ("checkpoint-100", "checkpoint-0", "checkpoint-20", "checkpoint-last", "runs", "checkpoint-7b"):
         (tmp_path / name).mkdir()

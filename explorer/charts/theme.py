@@ -1,7 +1,7 @@
 """What all charts share: colours, sizes, axes, and how they follow the page's sliders.
 
-A chart holds every layer and every k, and never changes as the sliders move: which of them it shows follows two inputs
-of the page, #live-layer (the layer) and #live-k (the place of k in the grid), while a slider is dragged.
+A chart holds every layer, k and step, and never changes as the sliders move: which of them it shows follows inputs of
+the page, #live-layer (the layer), #live-k and #live-step (places in the grid), while a slider is dragged.
 """
 from typing import Any
 
@@ -12,7 +12,8 @@ COLOURS = {"pre-trained": "#0a7cc4", "fine-tuned": "#d05800"}  # apart for the c
 SHAPES = ["circle", "diamond"]
 NEUTRAL = "#858b96"
 LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
-AT_LAYER, AT_K = f"datum.layer == {LAYER}", f"datum.k == {K}"
+STEP = "steps[toNumber(live_step)]"
+AT_LAYER, AT_K, AT_STEP = f"datum.layer == {LAYER}", f"datum.k == {K}", f"datum.step == {STEP}"
 FONT = 14  # pixels: readable from the back of a lecture hall
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another
 
@@ -33,13 +34,38 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
 
 def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
            ) -> alt.LayerChart:
-    """Layers in one chart that follows the sliders; title is a Vega expression, grid has the columns layer and k."""
+    """Layers in one chart that follows the sliders; title is a Vega expression.
+
+    grid has the columns layer, k and, along a run, step.
+    """
     params = [
         alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
         alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
         alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
     ]
+    if "step" in grid:
+        params += [alt.param("live_step", value="", bind=alt.BindDirect(element="#live-step", event="input")),
+                   alt.param("steps", value=[int(step) for step in sorted(grid.step.unique())])]
     heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
     axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
     chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
     return chart.add_params(*params).properties(data=grid)
+
+
+def still(chart: alt.Chart | alt.LayerChart, title: str, height: int, subtitle: str = "",
+          ) -> alt.Chart | alt.LayerChart:
+    """A chart that follows no slider, with title and sizes as on all others; height is that of its plot, in pixels."""
+    axis = alt.AxisConfig(labelFontSize=FONT - 1, titleFontSize=FONT, labelPadding=6, titlePadding=6)
+    legend = alt.LegendConfig(labelFontSize=FONT, titleFontSize=FONT - 1, titleLimit=400)
+    return chart.properties(
+        title=alt.TitleParams(text=title, subtitle=subtitle, fontSize=FONT + 3, subtitleFontSize=FONT - 1,
+                              subtitleColor=NEUTRAL, offset=8),
+        height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    ).configure(axis=axis, legend=legend)
+
+
+def checkpoint_colour() -> alt.Color:
+    """A checkpoint's colour, with the legend above the chart."""
+    legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, offset=2)
+    return alt.Color("checkpoint:N", legend=legend,
+                     scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))

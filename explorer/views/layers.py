@@ -12,11 +12,9 @@ from explorer.charts.measures import MEASURES, Measure
 from explorer.charts.theme import NEUTRAL
 from explorer.study import Study, short_name
 from explorer.views import trust
-from explorer.views.studies import opened
+from explorer.views.studies import caution, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
-TOGETHER = ("Off: each layer's interval holds its true value in 95 of 100 samples of test sentences. On: the intervals "
-            "of all layers hold all their true values at once in 95 of 100 (max-T); they are wider.")
 
 
 def show() -> None:
@@ -29,10 +27,14 @@ def show() -> None:
         _welcome()
         return
     with heading:
-        finetuned = _finetuned(study)
-        measure, together = _measure(store.root, study)
-    _draw(store.root, study, finetuned, measure, together)
-    trust.show(store, study, finetuned)
+        after = finetuned(study)
+        measure = st.selectbox("Metric", cached.measured(store.root, study.key), key="metric", bind="query-params",
+                               label_visibility="collapsed", width=180)
+    caution(study)
+    charts = st.container()
+    together = trust.show(store, study, after)
+    with charts:
+        _draw(store.root, study, after, measure, together)
     _about(study)
 
 
@@ -46,7 +48,7 @@ def _welcome() -> None:
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
 
 
-def _finetuned(study: Study) -> str:
+def finetuned(study: Study) -> str:
     """The fine-tuned checkpoint to compare with: a choice where there are several."""
     names = {_unique(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
@@ -60,14 +62,6 @@ def _unique(name: str, names: Sequence[str]) -> str:
     """The short name, unless another's is the same."""
     short = short_name(name)
     return short if sum(short_name(other) == short for other in names) == 1 else name
-
-
-def _measure(root: Path, study: Study) -> tuple[str, bool]:
-    """What the charts show, and whether intervals hold for all layers at once."""
-    titles = cached.measured(root, study.key)
-    measure = st.selectbox("Metric", titles, key="metric", bind="query-params", label_visibility="collapsed", width=210)
-    together = st.toggle("All layers at once", key="together", bind="query-params", help=TOGETHER)
-    return measure, together
 
 
 def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:

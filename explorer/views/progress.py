@@ -2,12 +2,17 @@
 import streamlit as st
 
 from explorer import jobs
+from explorer.downloads import DOWNLOADS
 from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import StudyRequest, title
+from explorer.study import StudyRequest, short_name, title
 from explorer.views.messages import problem
 
 POLL = 1.0  # seconds
+SHOWN = 2  # jobs above every page, the oldest first
+NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
+         "neurons": "analysis of neurons"}
+OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
 
 
 def start(store: Store, request: StudyRequest) -> None:
@@ -37,16 +42,19 @@ def _watch(store: Store, ids: list[str]) -> None:
     found = [jobs.status(store, job_id) for job_id in ids]
     if not all(job.active for job in found):
         st.rerun()
-    for job in found:
+    for job in found[-SHOWN:][::-1]:
         with st.container(border=True):
-            _at_work(store, job)
+            at_work(store, job)
+    if len(found) > SHOWN:
+        st.caption(f"{len(found) - SHOWN} more wait for their turn: see the page Jobs.")
 
 
-def _at_work(store: Store, job: jobs.Job) -> None:
+def at_work(store: Store, job: jobs.Job) -> None:
+    """How far a job is, and the button that stops it."""
     text, button = st.columns([5, 1], vertical_alignment="center")
     with text:
-        st.markdown(f"**{_state(job)}**")
-        st.text(_title(job))
+        st.markdown(f"**{NAMES[job.kind].capitalize()}: {_state(job).lower()}**")
+        st.text(named(job))
     if button.button("Cancel", key=f"cancel {job.id}", width="stretch"):
         jobs.cancel(store, job.id)
         st.toast("Cancelling: the job stops at its next step, and what it has finished is kept.")
@@ -58,10 +66,11 @@ def _state(job: jobs.Job) -> str:
     if job.state == "queued":
         return "Waiting"
     left = job.seconds_left
-    return "Running" if left is None else f"Running, {_duration(left)} left"
+    return "Running" if left is None else f"Running, {duration(left)} left"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """So many seconds in words."""
     if seconds < 90:
         return f"about {max(5, round(seconds / 5) * 5)} s"
     return f"about {round(seconds / 60)} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
@@ -70,17 +79,17 @@ def _duration(seconds: float) -> str:
 def _ended(store: Store, job: jobs.Job) -> None:
     if job.state == "done":
         _dismiss()
-        if job.kind == "study":
+        if job.kind in OF_STUDIES:
             st.query_params["study"] = job.result
         st.rerun()
     if job.state == "failed":
-        problem("The study failed", job.message)
+        problem(f"The {NAMES[job.kind]} failed", job.message)
     else:
-        st.info("**Cancelled.** What was finished is kept: run it again and it goes on from there.",
+        st.info("**Cancelled.** What was finished is kept: it goes on from there.",
                 icon=":material/cancel:")
     again, dismiss, _ = st.columns([1, 1, 4])
-    if job.kind == "study" and again.button("Run again", type="primary", width="stretch"):
-        start(store, StudyRequest.from_dict(job.request))
+    if again.button("Go on", type="primary", width="stretch"):
+        st.query_params["job"] = jobs.again(store, job)
         st.rerun()
     dismiss.button("Dismiss", on_click=_dismiss, width="stretch")
     if job.log_tail:
@@ -88,8 +97,16 @@ def _ended(store: Store, job: jobs.Job) -> None:
             st.code(job.log_tail, language=None, wrap_lines=True)
 
 
-def _title(job: jobs.Job) -> str:
-    return title(StudyRequest.from_dict(job.request)) if job.kind == "study" else job.kind
+def named(job: jobs.Job) -> str:
+    """One line that tells what a job is of."""
+    if job.kind == "study":
+        return title(StudyRequest.from_dict(job.request))
+    if job.kind == "download":
+        return DOWNLOADS[job.request["name"]].title
+    if job.kind == "neurons":
+        return short_name(job.request["finetuned"])
+    tune = job.request["finetune"] if job.kind == "run" else job.request
+    return f"{short_name(tune['model'])} · {tune['task']} · {short_name(tune['out'])}"
 
 
 def _dismiss() -> None:

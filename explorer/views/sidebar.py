@@ -5,10 +5,12 @@ import streamlit as st
 
 from explorer import cached
 from explorer.corpus import TREEBANK, CorpusRequest, find
-from explorer.models import STARTER, steps
+from explorer.models import folder_of, steps
 from explorer.specs import InputError
+from explorer.starter import studies as starter
 from explorer.store import Store
 from explorer.study import StudyRequest
+from explorer.views import larger
 from explorer.views.fields import suggesting
 from explorer.views.messages import problem
 from explorer.views.progress import start
@@ -22,19 +24,20 @@ def show(store: Store) -> None:
     """Draw it; its button starts a job, or says above the page why not."""
     with st.sidebar:
         st.subheader("New study", anchor=False)
-        request = _request()
+        request = _request(store)
         pressed = st.button("Run study", type="primary", width="stretch", icon=":material/play_arrow:")
+        larger.show(store)
     if pressed:
         _run(store, request)
 
 
-def _request() -> StudyRequest:
-    """What is asked for, with empty names where nothing is given yet."""
+def _request(store: Store) -> StudyRequest:
+    """What is asked for, with empty names where nothing is given yet; the starter's is there from the start."""
     base = suggesting(
-        "Pre-trained model", [*sorted(path.name for path in STARTER.glob("*")), *HUB], key="base",
+        "Pre-trained model", [*starter.pretrained(), *HUB], key="base", value=starter.FIRST[0],
         placeholder="Hub id or folder", help="A model's id on the hub, with @revision if you like, or its folder.")
-    finetuned = _finetuned()
-    train, dev, test, label = _corpus()
+    finetuned = _finetuned(base)
+    train, dev, test, label = _corpus(store)
     pooling = st.segmented_control(
         "Sub-word that stands for its word", ("last", "first", "mean"), default="last", required=True, key="pooling",
         help="Models cut words into sub-words: a word's activations are those of its last one, its first one, or "
@@ -42,7 +45,8 @@ def _request() -> StudyRequest:
     limit = st.number_input(
         "Sample size (sentences per split)", min_value=1, value=None, step=500, placeholder="all", key="limit",
         help="At most so many sentences of each of train, dev and test, drawn at random with a fixed seed.")
-    return StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling)
+    return StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling,
+                        starter.K if base in starter.MODELS else ())
 
 
 def _run(store: Store, request: StudyRequest) -> None:
@@ -55,26 +59,30 @@ def _run(store: Store, request: StudyRequest) -> None:
         start(store, request)
 
 
-def _finetuned() -> tuple[str, ...]:
+def _finetuned(base: str) -> tuple[str, ...]:
     """The fine-tuned checkpoint, or those of a run's steps that are chosen."""
+    ours = [run for run in starter.runs() if run.startswith(f"{base}-")] or starter.runs()
     name = suggesting(
-        "Fine-tuned checkpoint", sorted({str(path.parent) for path in RUNS.glob("*/checkpoint-*")}), key="finetuned",
-        placeholder="Folder, run or hub id",
+        "Fine-tuned checkpoint", [*ours, *sorted({str(path.parent) for path in RUNS.glob("*/checkpoint-*")})],
+        key="finetuned", value=starter.FIRST[1][0], placeholder="Folder, run or hub id",
         help="A checkpoint that was fine-tuned from that model. Of a run, a folder with a checkpoint for each of "
              "several steps, choose the steps to compare.")
-    found = {path.name: str(path) for path in steps(Path(name).expanduser())} if name else {}
-    if not found:
-        return (name,) if name else ()
+    found = {path.name: f"{name.rstrip('/')}/{path.name}" for path in steps(folder_of(name))} if name else {}
+    whole = (name,) if name else ()
+    if len(found) < 2 and (not found or name in starter.runs()):
+        return whole
     chosen = st.multiselect("Steps of the run", list(found), default=list(found)[-1:], key=f"steps of {name}",
                             format_func=lambda step: step.removeprefix("checkpoint-"))
+    if name in starter.runs() and chosen == list(found)[-1:]:
+        return whole  # its own name for its last checkpoint
     return tuple(found[step] for step in found if step in chosen)
 
 
-def _corpus() -> tuple[str, str | None, str | None, str]:
+def _corpus(store: Store) -> tuple[str, str | None, str | None, str]:
     """Training, dev and test file, and the property."""
     train = suggesting(
-        "Corpus: training file", sorted(path.name for path in TREEBANK.glob("*train*")), key="train",
-        placeholder="Path of a file",
+        "Corpus: training file", [*sorted(path.name for path in TREEBANK.glob("*train*")), *larger.corpora(store)],
+        key="train", value=starter.TRAIN, placeholder="Path of a file",
         help="Words with labels: CoNLL-U, columns as in CoNLL-2000, or TSV with a header; plain, .gz or .xz.")
     with st.expander("Dev and test files"):
         dev, test = (

@@ -1,34 +1,130 @@
-"""Which study a page shows: the one that the address names, else the newest."""
+"""Which study a page shows: the one that the address names, else the user's newest, else the starter's first.
+
+Studies are chosen by what they are of: a box each for the model, its fine-tuned checkpoints, the property and the
+corpus. A change of one keeps what it can of the others.
+"""
+from collections.abc import Callable, Hashable, Sequence
+
 import streamlit as st
 
 from explorer import cached
+from explorer.corpus import find
+from explorer.overview import corpus_name, tuned_name
 from explorer.specs import InputError
+from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
-from explorer.study import Study
+from explorer.study import Study, StudyRequest, Summary, short_name
 from explorer.views.messages import problem
 
 
+def _version(request: StudyRequest) -> str:
+    """The settings that differ between studies of the same."""
+    sample = f"{request.corpus.limit} sentences, " if request.corpus.limit else ""
+    raw = "" if request.probe.standardise else ", not standardised"
+    outliers = ", without outliers" if request.probe.drop_outliers else ""
+    return f"{sample}{request.pooling} sub-word, L2 {request.probe.l2:g}, L1 {request.probe.l1:g}{raw}{outliers}"
+
+
+Facet = Callable[[Summary], Hashable]
+FACETS: dict[str, tuple[Facet, Callable[[Summary], str]]] = {  # a box: what tells studies apart, and its name
+    "Model": (lambda study: study.request.base, lambda study: short_name(study.request.base)),
+    "Fine-tuned": (lambda study: study.request.finetuned, lambda study: tuned_name(study.request)),
+    "Property": (lambda study: study.request.corpus.property, lambda study: study.request.corpus.property),
+    "Corpus": (lambda study: study.request.corpus.train, lambda study: corpus_name(study.request)),
+    "Version": (lambda study: study.key, lambda study: f"{study.created[:16].replace('T', ' ')}, "
+                                                       f"{_version(study.request)}"),
+}
+WIDTHS = {"Model": 190, "Fine-tuned": 240, "Property": 130, "Corpus": 180, "Version": 260}  # pixels
+
+
 def opened(store: Store) -> Study | None:
-    """Draw the box of finished studies and return the one that is open; None while there is none."""
-    results = store.root / "results"
-    studies = cached.finished(store.root, results.stat().st_mtime_ns if results.is_dir() else 0)
-    titles = {study.key: f"{study.title} · {study.created[:10]}" for study in studies}
-    named = st.query_params.get("study")
-    if named and named not in titles:
+    """Draw the boxes and return the study that is open; None while there is none."""
+    studies = finished(store)
+    named, by_key = st.query_params.get("study"), {study.key: study for study in studies}
+    if named and named not in by_key:
         problem("The study in this link is not here",
                 f"{named} is not among the finished studies in {store.root}. "
                 "Run it here, open another, or set EXPLORER_CACHE to the folder that has it.")
-    if not titles:
+        if studies:
+            st.button("Open another", on_click=_open, args=(first(studies).key,))
         return None
-    st.session_state["opened"] = named if named in titles else None if named else studies[0].key
-    key = st.selectbox("Finished study", list(titles), format_func=titles.__getitem__, key="opened", on_change=_open,
-                       label_visibility="collapsed", placeholder="Choose a finished study")
+    if not studies:
+        return None
+    shown = by_key[named] if named else first(studies)
+    _boxes(studies, shown)
     try:
-        return cached.load(store.root, key) if key else None
+        return cached.load(store.root, shown.key)
     except InputError as error:
         problem("This study cannot be shown", str(error))
         return None
 
 
-def _open() -> None:
-    st.query_params["study"] = st.session_state["opened"]
+def finished(store: Store) -> list[Summary]:
+    """All there are, the newest first."""
+    results = store.root / "results"
+    return cached.finished(store.root, results.stat().st_mtime_ns if results.is_dir() else 0)
+
+
+def first(studies: Sequence[Summary]) -> Summary:
+    """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST."""
+    def rank(study: Summary) -> tuple[bool, bool]:
+        request = study.request
+        return not study.shipped, (request.base, request.finetuned, request.corpus.property) == FIRST
+
+    return max(studies, key=rank)
+
+
+def options(studies: Sequence[Summary], shown: Summary, box: str) -> dict[Hashable, Summary]:
+    """What a box offers beside the boxes before it, oldest first, each with the study that it would open."""
+    before = list(FACETS)[:list(FACETS).index(box)]
+    value = FACETS[box][0]
+    fits = [study for study in reversed(studies)
+            if all(FACETS[other][0](study) == FACETS[other][0](shown) for other in before)]
+    return {value(study): max((other for other in fits if value(other) == value(study)),
+                              key=lambda other: _likeness(other, shown)) for study in fits}
+
+
+def _likeness(study: Summary, shown: Summary) -> tuple[int, str]:
+    """In how much a study is like the one shown, the newer first among equals."""
+    ours, theirs = (_features(one.request) for one in (shown, study))
+    return sum(a == b for a, b in zip(ours, theirs, strict=True)), study.created
+
+
+def _features(request: StudyRequest) -> tuple[Hashable, ...]:
+    """What stays when a box changes; of checkpoints what is left of their name without the model's."""
+    tuned = tuned_name(request).replace(short_name(request.base), "")
+    return request.base, tuned, request.corpus.property, request.corpus.train, _version(request)
+
+
+def _boxes(studies: Sequence[Summary], shown: Summary) -> None:
+    for box, (value, name) in FACETS.items():
+        found = options(studies, shown, box)
+        if box == "Version" and len(found) == 1:
+            continue
+        names = [name(study) for study in found.values()]
+        labels = {key: short if names.count(short) == 1 else _whole(key)
+                  for key, short in zip(found, names, strict=True)}
+        st.session_state[f"study {box}"] = value(shown)
+        st.selectbox(box, list(found), format_func=labels.__getitem__, key=f"study {box}", width=WIDTHS[box],
+                     on_change=_choose, args=(box, {key: study.key for key, study in found.items()}))
+
+
+def _whole(value: Hashable) -> str:
+    """A name in full, where a short one would stand for two things."""
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
+def _choose(box: str, keys: dict[Hashable, str]) -> None:
+    _open(keys[st.session_state[f"study {box}"]])
+
+
+def _open(key: str) -> None:
+    st.query_params["study"] = key
+
+
+def caution(study: Study) -> None:
+    """Of a study on the starter treebank, that it is small."""
+    if find(study.request.corpus.train) == find(TRAIN):
+        words = study.table.query("split == 'test' and label == ''").n.max()
+        st.caption(f"The starter treebank is small: {words:,} test words. Read each figure with its 95 % interval; "
+                   "*Get larger data* in the sidebar gets a larger treebank.")

@@ -1,8 +1,7 @@
 """Speed and memory of extraction: python -m tests.benchmarks.extraction (takes two minutes).
 
-Everything is compared with something measured in the same run: the machine's float32 matrix products, NeuroX's
-extractor, and a process that only loads the model. The text is EWT's, the model all-MiniLM-L6-v2, both looked for
-in ../shared beside the repository. NeuroX: pip install --no-deps neurox==1.0.9 h5py==3.16.0
+It is compared with the machine's float32 matrix products, with NeuroX's extractor, and with a process that only loads
+the model.
 """
 import contextlib
 import json
@@ -20,22 +19,18 @@ import torch
 from torch import nn
 
 from explorer import extract as extract_module
-from explorer.corpus import CorpusRequest, Split, read_corpus
+from explorer.corpus import Split, read_corpus
 from explorer.models import Checkpoint, load, resolve
 from explorer.store import Store
-from tests.conftest import SHARED
+from tests.benchmarks import MODEL, NEUROX, treebank
 
-MODEL = SHARED / "models" / "all-MiniLM-L6-v2"
-TREEBANK = SHARED / "data" / "ud_ewt"
 ROUNDS = 5
 SIDE = 2048  # of the matrices
 EVERY = 7  # NeuroX gets each seventh sentence: it takes a minute for all
 
 
 def main() -> None:
-    files = {name: str(TREEBANK / f"en_ewt-ud-{name}.conllu.xz") for name in ("train", "dev")}
-    corpus = read_corpus(CorpusRequest(files["train"], files["dev"], files["dev"]))
-    checkpoint = resolve(str(MODEL))
+    corpus, checkpoint = read_corpus(treebank("train", "dev", "dev")), resolve(str(MODEL))
     speed(checkpoint, corpus.dev)
     memory(checkpoint, corpus.train)
 
@@ -54,7 +49,7 @@ def speed(checkpoint: Checkpoint, split: Split) -> None:
           f"{rate:,.0f} sub-words/s")
     print(f"its forward passes alone         {work / passes / 1e9:8.0f} GFLOP/s {work / passes / machine:7.0%}")
     theirs = neurox(split)
-    print("NeuroX: not installed; " + __doc__.splitlines()[-1] if theirs is None else
+    print(f"NeuroX: not installed; {NEUROX}" if theirs is None else
           f"NeuroX's extractor               {theirs:8,.0f} sub-words/s, ours is {rate / theirs:.1f} times as fast")
 
 

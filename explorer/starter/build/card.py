@@ -13,7 +13,7 @@ from explorer.files import write
 from explorer.models import resolve
 from explorer.probes import fit_probe
 from explorer.specs import ProbeSpec
-from explorer.starter.build.pretrain import RECORD
+from explorer.starter.build.pretrain import RECORD, Settings
 from explorer.store import Store
 
 TREEBANK = ("starter-dev.conllu", "starter-test.conllu")
@@ -82,12 +82,17 @@ def card(record: dict) -> str:
         files=_files(record["text"]), valid=record["valid"], loss=record["loss"], perplexity=record["perplexity"],
         steps=record["steps"], settings=json.dumps(settings), minutes=record["seconds"] / 60,
         threads=record["threads"], torch=record["torch"], corpus=upos["corpus"], test_words=upos["test_words"],
-        layers=layers, curve=curve)
+        layers=layers, curve=curve, short="" if record["tokens"] >= Settings.tokens else SHORT)
 
 
 def _files(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
+
+SHORT = f"""That is far short of the {Settings.tokens:,} sub-words that it was meant for, and that
+`python -m explorer.starter.build` trains on by default: two shared CPU cores did not get there in the time there was.
+
+"""
 
 CARD = """---
 license: mit
@@ -106,8 +111,8 @@ The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. Held-o
 **{loss:.2f}** nats a predicted sub-word (perplexity {perplexity}), with no mask on attention but the objective's own;
 sub-words and objectives differ between the three models, and so their losses do not compare.
 
-The heads of the first block start on the neighbouring words (`explorer/starter/build/families.py`): left to itself, a
-BERT of this size learnt next to nothing from its first 8 million sub-words. Settings: `{settings}`.
+{short}The heads of the first block start on the neighbouring words (`explorer/starter/build/families.py`): left to
+itself, a BERT of this size learnt next to nothing from its first 8 million sub-words. Settings: `{settings}`.
 
 | sub-words | held-out loss |
 |---|---|

@@ -1,0 +1,88 @@
+"""A neuron's card: all that is shown of one neuron, pre-trained and fine-tuned side by side."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from explorer.evidence import Evidence
+from explorer.neuron import (
+    Figures,
+    Neuron,
+    Sample,
+    activation,
+    by_label,
+    correlation,
+    figures,
+    histogram,
+    rank,
+    rankings,
+    top_words,
+    weights,
+    with_context,
+)
+
+SHOWN = 24  # labels; of more, those with the highest and the lowest means
+WHEN = ("pre-trained", "fine-tuned")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One neuron of a pair of checkpoints on the words of a split. Frames have a column `checkpoint`, one of WHEN."""
+
+    neuron: Neuron
+    figures: tuple[Figures, Figures]
+    ranks: dict[str, tuple[int, int]]
+    correlation: float  # of the neuron before with itself after
+    labels: pd.DataFrame = field(repr=False)  # by_label, and the neuron's weight in the probe
+    bins: pd.DataFrame = field(repr=False)  # histogram
+    highest: tuple[pd.DataFrame, pd.DataFrame] = field(repr=False)  # top_words with context
+    lowest: tuple[pd.DataFrame, pd.DataFrame] = field(repr=False)
+    alike: tuple[pd.DataFrame, pd.DataFrame] = field(repr=False)
+
+
+Moments = Callable[[str, int], tuple[np.ndarray, np.ndarray]]
+
+
+def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, words: pd.DataFrame, sample: Sample,
+         moments: Moments) -> Card:
+    """The card of a neuron; words are the split's kept ones, sample and moments are of the pair on it."""
+    values = [activation(evidence, name, split, neuron) for name in pair]
+    everything = evidence.words(split)
+    names = dict(zip(pair, WHEN, strict=True))
+
+    def tops(lowest: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+        before, after = (with_context(top_words(x, words, lowest=lowest), everything) for x in values)
+        return before, after
+
+    def alike(name: str) -> pd.DataFrame:
+        found = sample.alike(name, neuron)
+        return found.assign(checkpoint=found.checkpoint.map(names))
+
+    before, after = (figures(x, *moments(name, neuron.layer), neuron.index)
+                     for x, name in zip(values, pair, strict=True))
+    ordered = [rankings(evidence, name, neuron.layer) for name in pair]
+    bins = histogram(values)
+    return Card(
+        neuron, (before, after),
+        {name: (rank(ordered[0][name], neuron.index), rank(ordered[1][name], neuron.index)) for name in ordered[0]},
+        correlation(*values), _labels(evidence, pair, values, words, neuron),
+        bins.assign(checkpoint=bins.which.map(dict(enumerate(WHEN)))), tops(False), tops(True),
+        (alike(pair[0]), alike(pair[1])),
+    )
+
+
+def _labels(evidence: Evidence, pair: tuple[str, str], values: list[np.ndarray], words: pd.DataFrame, neuron: Neuron
+            ) -> pd.DataFrame:
+    """Activations and weight by label for both checkpoints; labels in the order of their mean before fine-tuning."""
+    order = by_label(values[0], words.label).label.tolist()
+    if len(order) > SHOWN:
+        order = order[:SHOWN // 2] + order[-SHOWN // 2:]
+    parts = []
+    for when, name, x in zip(WHEN, pair, values, strict=True):
+        weight = pd.Series(weights(evidence, name, neuron), evidence.labels())
+        table = by_label(x, words.label).set_index("label").loc[order].reset_index()
+        parts.append(table.assign(checkpoint=when, weight=weight.reindex(order).to_numpy()))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,90 @@
+"""Charts of a neuron's card, and of two neurons against each other."""
+import altair as alt
+import pandas as pd
+
+from explorer.card import Card
+from explorer.charts.theme import COLOURS, NEUTRAL, checkpoint_colour, still
+
+ROW = 24  # pixels of a label's row
+POINTS = 3000  # words in a scatter
+NAMED = 9  # labels with a colour of their own
+REST = "(other labels)"
+PALETTE = ["#4c78a8", "#e45756", "#54a24b", "#b279a2", "#eeca3b", "#72b7b2", "#9d755d", "#ff9da6", "#d67195"]
+
+
+def charts(card: Card) -> list[dict]:
+    """Vega-Lite of a card: activations by label, weights by label, histogram."""
+    return [chart.to_dict() for chart in (by_label(card), weights(card), histogram(card))]
+
+
+def by_label(card: Card) -> alt.LayerChart:
+    """Boxes of a neuron's activations label by label, the highest mean first."""
+    y, offset = _rows(card)
+    base = alt.Chart(card.labels).encode(y=y, yOffset=offset, tooltip=_tooltip())
+    x = alt.X("q05:Q", title="Activation", scale=alt.Scale(zero=False))
+    layers = [
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x=x, x2="q95:Q", color=checkpoint_colour()),
+        base.mark_bar(height=8).encode(x="q25:Q", x2="q75:Q", color=checkpoint_colour()),
+        base.mark_tick(color="white", thickness=2, height=8).encode(x="mean:Q"),
+    ]
+    return still(alt.layer(*layers), f"{card.neuron}: activation by label", _height(card),
+                 "Box: middle half of the words, line: 5 to 95 %, white: mean")
+
+
+def weights(card: Card) -> alt.Chart:
+    """A neuron's weight for each label in the probe on its whole layer; rows as in by_label."""
+    y, offset = _rows(card)
+    chart = alt.Chart(card.labels).mark_bar(height=8).encode(
+        x=alt.X("weight:Q", title="Weight (on standardised activations)"), y=y, yOffset=offset,
+        color=checkpoint_colour(), tooltip=_tooltip())
+    return still(chart, f"{card.neuron}: weight by label", _height(card),
+                 "In the probe on the whole layer; rows as on the left")
+
+
+def histogram(card: Card) -> alt.Chart:
+    """All words by their activation, before and after."""
+    chart = alt.Chart(card.bins).transform_calculate(percent="100 * datum.share").mark_area(
+        interpolate="step-after", opacity=0.35, line={"strokeWidth": 2},
+    ).encode(
+        x=alt.X("low:Q", title="Activation", scale=alt.Scale(zero=False, nice=False)),
+        y=alt.Y("percent:Q", title="Words (%)", stack=None), color=checkpoint_colour(),
+        tooltip=["checkpoint:N", alt.Tooltip("low:Q", title="from", format=".3f"),
+                 alt.Tooltip("high:Q", title="to", format=".3f"),
+                 alt.Tooltip("percent:Q", title="words (%)", format=".2f")])
+    return still(chart, f"{card.neuron}: all words", 230, "Share of words in each of 60 bins of activation")
+
+
+def scatter(frame: pd.DataFrame, x: str, y: str) -> alt.Chart:
+    """Words (columns x, y, word, label) by the activations of two neurons; x and y name them.
+
+    Of many words, POINTS evenly spaced ones are drawn; of many labels, the most frequent have colours.
+    """
+    frame = frame.iloc[:: max(1, -(-len(frame) // POINTS))]
+    named = frame.label.value_counts().index[:NAMED].tolist()
+    frame = frame.assign(colour=frame.label.where(frame.label.isin(named), REST))
+    domain = named + [REST] * bool((frame.colour == REST).any())
+    colours = [*PALETTE[:len(named)], NEUTRAL][:len(domain)]
+    colour = alt.Color("colour:N", title="Label", scale=alt.Scale(domain=domain, range=colours),
+                       legend=alt.Legend(symbolOpacity=1, symbolSize=120))
+    chart = alt.Chart(frame).mark_circle(size=28, opacity=0.6).encode(
+        x=alt.X("x:Q", title=x, scale=alt.Scale(zero=False)), y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=False)),
+        color=colour, tooltip=["word:N", "label:N", alt.Tooltip("x:Q", title=x, format=".3f"),
+                               alt.Tooltip("y:Q", title=y, format=".3f")])
+    return still(chart, f"{x} against {y}, {len(frame):,} words", 440)
+
+
+def _rows(card: Card) -> tuple[alt.Y, alt.YOffset]:
+    y = alt.Y("label:N", sort=card.labels.label.unique().tolist(), title="Label (highest mean first)",
+              axis=alt.Axis(labelOverlap=False))
+    return y, alt.YOffset("checkpoint:N", sort=list(COLOURS))
+
+
+def _height(card: Card) -> int:
+    return ROW * card.labels.label.nunique()
+
+
+def _tooltip() -> list[alt.Tooltip]:
+    shown = {"mean": "mean", "median": "median", "q05": "5 % below", "q95": "95 % below", "weight": "weight"}
+    return [alt.Tooltip("checkpoint:N"), alt.Tooltip("label:N"), alt.Tooltip("n:Q", title="words", format=","),
+            *(alt.Tooltip(f"{field}:Q", title=title, format=".3f") for field, title in shown.items())]

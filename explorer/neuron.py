@@ -1,0 +1,185 @@
+"""One neuron at a time: what it fires on, how its activations lie, what the probe makes of it, what it resembles.
+
+All on the words of one split as the cache has them; needs no torch and no model.
+"""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from explorer.evidence import Evidence
+from explorer.ranking import Ranking
+from explorer.specs import InputError
+
+AROUND = 6  # words of context on either side
+SILENT = 0.1  # of a neuron's largest |activation|: below it the neuron counts as silent
+OUTLYING = 3.0  # standard deviations of a layer's neurons from their mean
+SAMPLED = 2000  # words on which a neuron is compared with all others: a correlation is then good to about 0.02
+QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
+
+
+@dataclass(frozen=True, order=True)
+class Neuron:
+    """One dimension of one layer's hidden state."""
+
+    layer: int
+    index: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}:{self.index}"
+
+    @classmethod
+    def parse(cls, text: str, n_layers: int, width: int) -> Neuron:
+        """The neuron that a text such as 'L5:117' names; raises InputError for one that the model does not have."""
+        found = re.fullmatch(r"\s*[Ll]?(\d{1,6})\s*[:.,/ ]\s*(\d{1,9})\s*", text, re.ASCII)
+        if found is None:
+            raise InputError(f"neuron: got {text[:40]!r}; takes layer and number, such as L{n_layers - 1}:{width // 2}")
+        neuron = cls(int(found[1]), int(found[2]))
+        if neuron.layer >= n_layers or neuron.index >= width:
+            raise InputError(f"neuron {neuron}: this model has layers 0 to {n_layers - 1}, each of neurons 0 to "
+                             f"{width - 1}")
+        return neuron
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of a neuron's activations over the words of a split."""
+
+    mean: float
+    variance: float
+    sparsity: float  # share of words at which it is silent, see SILENT
+    outlier: bool  # its mean or its spread is beyond OUTLYING among the layer's neurons
+
+
+def activation(evidence: Evidence, checkpoint: str, split: str, neuron: Neuron) -> np.ndarray:
+    """(kept words,) float32, what a neuron answers to every word that has activations."""
+    found = evidence.activations(checkpoint, split)
+    return np.asarray(found.layer(neuron.layer)[:, neuron.index], np.float32)[found.kept]
+
+
+def kept_words(evidence: Evidence, split: str) -> pd.DataFrame:
+    """The words of a split that have activations: sentence, place in it, word, label, left and right context."""
+    words = evidence.words(split)
+    words["place"] = words.groupby("sentence").cumcount()
+    return words[evidence.activations(evidence.study.base, split).kept].reset_index(drop=True)
+
+
+def with_context(rows: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
+    """The rows with columns left and right: what stands around each word. words are all of the split's."""
+    sentences = {number: group.word.tolist() for number, group
+                 in words[words.sentence.isin(rows.sentence)].groupby("sentence")}
+    left = [" ".join(sentences[s][max(p - AROUND, 0):p]) for s, p in zip(rows.sentence, rows.place, strict=True)]
+    right = [" ".join(sentences[s][p + 1:p + 1 + AROUND]) for s, p in zip(rows.sentence, rows.place, strict=True)]
+    return rows.assign(left=left, right=right)
+
+
+def top_words(values: np.ndarray, words: pd.DataFrame, n: int = 20, lowest: bool = False) -> pd.DataFrame:
+    """The word forms with the highest (lowest) activation, each at its strongest occurrence.
+
+    values is (words,); columns of words, activation there, mean over all occurrences, and times, their number.
+    """
+    frame = words.assign(activation=values)
+    order = frame.sort_values("activation", ascending=lowest, kind="stable")
+    first = order.drop_duplicates("word").head(n)
+    same = frame[frame.word.isin(first.word)].groupby("word").activation.agg(["mean", "size"])
+    return first.assign(mean=same["mean"].reindex(first.word).to_numpy(),
+                        times=same["size"].reindex(first.word).to_numpy()).reset_index(drop=True)
+
+
+def by_label(values: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
+    """How activations lie label by label, highest mean first: label, n, mean and QUANTILES."""
+    groups = pd.Series(values.astype(np.float64)).groupby(np.asarray(labels, object))
+    table = groups.quantile(list(QUANTILES.values())).unstack()
+    table.columns = pd.Index(QUANTILES)
+    table = table.assign(mean=groups.mean(), n=groups.size())
+    return table.rename_axis("label").sort_values("mean", ascending=False).reset_index()
+
+
+def histogram(values: Sequence[np.ndarray], bins: int = 60) -> pd.DataFrame:
+    """Share of words by activation, in the same bins for each of some arrays: columns which, low, high, share."""
+    edges = np.histogram_bin_edges(np.concatenate(values), bins)
+    return pd.concat([pd.DataFrame({"which": i, "low": edges[:-1], "high": edges[1:],
+                                    "share": np.histogram(array, edges)[0] / max(len(array), 1)})
+                      for i, array in enumerate(values)], ignore_index=True)
+
+
+def moments(evidence: Evidence, checkpoint: str, split: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (neurons,) of all of a layer's neurons over the words of a split."""
+    found = evidence.activations(checkpoint, split)
+    x = found.layer(layer)[found.kept].astype(np.float32)  # (words, neurons)
+    return x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+
+
+def figures(values: np.ndarray, mean: np.ndarray, spread: np.ndarray, index: int) -> Figures:
+    """values (words,) of one neuron; mean and spread (neurons,) of its layer."""
+    peak = np.abs(values).max(initial=0.0)
+    far = [abs(of[index] - of.mean()) > OUTLYING * of.std() for of in (mean, spread)]
+    return Figures(float(values.mean()), float(values.var(dtype=np.float64)),
+                   float((np.abs(values) < SILENT * peak).mean()) if peak else 1.0, any(far))
+
+
+def weights(evidence: Evidence, checkpoint: str, neuron: Neuron) -> np.ndarray:
+    """(labels,) a neuron's weights in its layer's whole probe, in the order of evidence.labels()."""
+    probe = evidence.probes(checkpoint, neuron.layer)[max(evidence.study.spec.k)]
+    row = np.flatnonzero(probe.neurons == neuron.index)
+    return probe.weight[row[0]] if len(row) else np.zeros(len(probe.bias), np.float32)
+
+
+def rankings(evidence: Evidence, checkpoint: str, layer: int) -> dict[str, Ranking]:
+    """Every ranking of a layer's neurons that there is, by its name."""
+    return {"LCA": evidence.ranking(checkpoint, layer)}
+
+
+def rank(ranking: Ranking, index: int) -> int:
+    """A neuron's place in a ranking, 1 for the first."""
+    return int(np.flatnonzero(ranking.order == index)[0]) + 1
+
+
+def correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's correlation of two arrays (words,); 0 where one of them never changes."""
+    x, y = standardised(np.stack([x, y], 1)).T
+    return float(np.clip(x @ y, -1, 1))
+
+
+def standardised(x: np.ndarray) -> np.ndarray:
+    """(words, neurons) float32 columns of mean 0 and length 1: products are correlations; 0 if constant."""
+    x = x.astype(np.float32)
+    x -= x.mean(0, dtype=np.float64).astype(np.float32)
+    length = np.sqrt(np.einsum("ij,ij->j", x, x, dtype=np.float64))
+    x /= np.where(length > 1e-6 * len(x), length, np.inf).astype(np.float32)
+    return x
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All neurons of some checkpoints on the same words, ready for correlations."""
+
+    neurons: np.ndarray  # (checkpoints, layers, words, neurons) float32, see standardised
+    checkpoints: tuple[str, ...]
+
+    @classmethod
+    def draw(cls, evidence: Evidence, checkpoints: tuple[str, ...], split: str) -> Sample:
+        """Up to SAMPLED words of a split, evenly spaced."""
+        found = [evidence.activations(name, split) for name in checkpoints]
+        kept = np.flatnonzero(found[0].kept)
+        at = kept[np.unique(np.linspace(0, len(kept) - 1, SAMPLED).astype(int))]
+        neurons = np.empty((len(found), found[0].n_layers, len(at), found[0].width), np.float32)
+        for i, activations in enumerate(found):
+            for layer in range(activations.n_layers):
+                neurons[i, layer] = standardised(activations.layer(layer)[at])
+        return cls(neurons, checkpoints)
+
+    def alike(self, checkpoint: str, neuron: Neuron, n: int = 12) -> pd.DataFrame:
+        """The neurons that correlate most, for good or ill: checkpoint, neuron (as text), correlation."""
+        which = self.checkpoints.index(checkpoint)
+        mine = self.neurons[which, neuron.layer, :, neuron.index]
+        found = mine @ self.neurons  # (checkpoints, layers, neurons)
+        found[which, neuron.layer, neuron.index] = 0  # itself
+        best = np.argsort(-np.abs(found), axis=None, kind="stable")[:n]
+        places = zip(*np.unravel_index(best, found.shape), strict=True)
+        return pd.DataFrame([{"checkpoint": self.checkpoints[c], "neuron": str(Neuron(int(layer), int(i))),
+                              "correlation": float(found[c, layer, i])} for c, layer, i in places])

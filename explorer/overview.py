@@ -1,0 +1,143 @@
+"""Finished studies side by side: what each is called, which are of one property, and what they show together."""
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+import pandas as pd
+
+from explorer.patterns import (
+    NOT_SEEN,
+    SEEN,
+    UNDECIDED,
+    Verdict,
+    bert_keeps_deeper,
+    change_is_in_the_higher_layers,
+    halves,
+    most_kept,
+    points,
+    tasks_differ,
+)
+from explorer.starter.studies import TRAIN
+from explorer.study import StudyRequest, Summary, short_name
+from explorer.tasks import TASKS
+
+ARCHITECTURES = {  # words that a model's name tells its architecture by, the longer before those they end in
+    "distilroberta": "DistilRoBERTa", "roberta": "RoBERTa", "distilbert": "DistilBERT", "albert": "ALBERT",
+    "deberta": "DeBERTa", "electra": "ELECTRA", "xlnet": "XLNet", "minilm": "MiniLM", "bert": "BERT",
+}
+
+PUBLISHED = ("bert", "roberta", "xlnet")  # of the published study, in its order
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A pre-trained model, what it was fine-tuned on, and the study of both."""
+
+    key: str  # of the study
+    base: str
+    finetuned: str  # of several steps, the last
+    architecture: str  # a key of ARCHITECTURES, or the model's short name
+    task: str  # a key of TASKS, or the checkpoint's short name
+
+    @property
+    def titles(self) -> tuple[str, str]:
+        """Of architecture and task."""
+        task = TASKS[self.task].folder if self.task in TASKS else ""
+        return ARCHITECTURES.get(self.architecture, self.architecture), task or self.task
+
+
+def corpus_name(request: StudyRequest) -> str:
+    """What its training file is called, without the part that says so: en_ewt-ud-train.conllu.xz is en_ewt-ud."""
+    path = PurePath(request.corpus.train)
+    if path.name == TRAIN:
+        return "starter treebank"
+    return re.sub(r"[-_.]?train.*$", "", path.name) or path.parent.name or path.name
+
+
+def tuned_name(request: StudyRequest) -> str:
+    """The fine-tuned checkpoints; those of one run by the run's name and their number."""
+    names = request.finetuned
+    runs = {str(PurePath(name).parent) if "checkpoint-" in PurePath(name).name else name for name in names}
+    if len(names) > 1 and len(runs) == 1:
+        return f"{short_name(runs.pop())}, {len(names)} steps"
+    return ", ".join(short_name(name) for name in names)
+
+
+def architecture(name: str) -> str:
+    """What a model's name says of its architecture."""
+    return next((word for word in ARCHITECTURES if word in name.lower()), short_name(name))
+
+
+def task(name: str) -> str:
+    """What a checkpoint's name says of its task: runs/SST-2/checkpoint-40 is sst2."""
+    for key in TASKS:
+        if re.search(rf"(?<![a-z0-9]){'[-_]?'.join(key)}(?![a-z0-9])", name.lower()):
+            return key
+    return short_name(name)
+
+
+def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
+    """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task."""
+    found: dict[tuple[str, str], Pair] = {}
+    for study in studies:
+        request = study.request
+        if (request.corpus.property, corpus_name(request)) == (label, corpus):
+            last = request.finetuned[-1]
+            found.setdefault((request.base, task(last)), Pair(
+                study.key, request.base, last, architecture(request.base), task(last)))
+    return sorted(found.values(), key=lambda pair: (
+        _place(pair.architecture, PUBLISHED), pair.base, _place(pair.task, [*TASKS]), pair.task))
+
+
+def _place(name: str, order: Sequence[str]) -> int:
+    return order.index(name) if name in order else len(order)
+
+
+def summary(tables: dict[Pair, pd.DataFrame]) -> str:
+    """Two sentences on what the layer_tables of some pairs show together."""
+    last = {pair: layers.iloc[-1] for pair, layers in tables.items()}
+    falls, rises = sum(row.high < 0 for row in last.values()), sum(row.low > 0 for row in last.values())
+    most = max(last, key=lambda pair: abs(last[pair].delta))
+    parts = [halves(layers) for layers in tables.values()]
+    low = sum(most_kept(layers) in set(lower.layer) for layers, (lower, _) in zip(tables.values(), parts, strict=True))
+    lower, upper = (sum(half[i].delta.mean() for half in parts) / len(parts) for i in (0, 1))
+    architecture, task = most.titles
+    return (
+        f"In the last layer fine-tuning lowers accuracy in {falls} of {_cases(len(tables))} and raises it in {rises}, "
+        f"beyond chance; it moves it most in {architecture} on {task}, by {points(last[most].delta)} points "
+        f"({points(last[most].low)} to {points(last[most].high)}). "
+        f"The block that keeps the most is one of the lower half in {low} of {len(tables)}; on average accuracy "
+        f"changes by {points(lower)} points in the lower half of the blocks and by {points(upper)} in the upper half."
+    )
+
+
+def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str, Verdict]]]:
+    """Each pattern of the published study over all pairs, and case by case."""
+    by_model: dict[str, dict[str, pd.DataFrame]] = {}
+    by_task: dict[str, dict[str, pd.DataFrame]] = {}
+    for pair, layers in tables.items():
+        by_model.setdefault(pair.base, {})[pair.task] = layers
+        by_task.setdefault(pair.titles[1], {})[pair.architecture] = layers
+    cases = [
+        {" on ".join(pair.titles): change_is_in_the_higher_layers(layers) for pair, layers in tables.items()},
+        {short_name(model): tasks_differ(found) for model, found in by_model.items()},
+        {task: bert_keeps_deeper(found) for task, found in by_task.items()},
+    ]
+    return [(together(list(found.values())), found) for found in cases]
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """Seen, or not, where most cases say so and none says the opposite."""
+    count = {verdict: sum(one.verdict == verdict for one in verdicts) for verdict in (SEEN, NOT_SEEN, UNDECIDED)}
+    most = len(verdicts) / 2
+    verdict = (SEEN if count[SEEN] > most and not count[NOT_SEEN] else
+               NOT_SEEN if count[NOT_SEEN] > most and not count[SEEN] else UNDECIDED)
+    said = ", ".join(f"{name.removesuffix(' here')} in {n}" for name, n in count.items())
+    return Verdict(verdicts[0].pattern, verdict, f"{said} of {_cases(len(verdicts))}")
+
+
+def _cases(n: int) -> str:
+    return f"{n} case" if n == 1 else f"{n} cases"

@@ -1,0 +1,104 @@
+"""Which neurons fire on this? Words, a label or a pattern against all neurons of two checkpoints."""
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from explorer.evidence import Evidence
+from explorer.neuron import Neuron
+from explorer.specs import InputError
+
+WAYS = ("words", "label", "pattern")
+SCREENED = 2000  # matching words, at most, by which neurons are screened
+CANDIDATES = 50  # neurons of each checkpoint that are measured exactly
+
+Moments = Callable[[str, int], tuple[np.ndarray, np.ndarray]]
+"""Mean and standard deviation (neurons,) of a checkpoint's layer over all words."""
+
+
+def matches(words: pd.DataFrame, way: str, query: str) -> np.ndarray:
+    """(words,) bool: which of the words (columns word, label) a query means.
+
+    way is 'words' (several, between spaces; case does not matter), 'label' or 'pattern' (a regular expression that the
+    whole word fits). Raises InputError for a query that is empty, not a pattern, or means none or all of the words.
+    """
+    if way not in WAYS:
+        raise InputError(f"search: got {way!r}; takes {', '.join(WAYS)}")
+    if not query.strip():
+        raise InputError(f"search: no {way} yet; type what the neurons should fire on")
+    if way == "words":
+        found = words.word.str.casefold().isin(query.casefold().split()).to_numpy()
+    elif way == "label":
+        found = (words.label == query).to_numpy()
+    else:
+        found = words.word.map(_fitting(query, words)).to_numpy(bool)
+    if found.all() or not found.any():
+        raise InputError(f"{way} {query[:60]!r}: {'all' if found.all() else 'none'} of the {len(words)} words; takes "
+                         "some of them, so that there is something to tell apart")
+    return found
+
+
+def _fitting(pattern: str, words: pd.DataFrame) -> dict[str, bool]:
+    """Whether each word form fits; every form is tried once."""
+    if len(pattern) > 200:
+        raise InputError(f"pattern: {len(pattern)} characters; takes 200 at most")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"pattern {pattern[:60]!r}: {error}; takes a regular expression such as .*ing") from error
+    return {word: compiled.fullmatch(word) is not None for word in words.word.unique()}
+
+
+def separation(values: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
+    """Area under the ROC curve, and average precision, of values (words,) as a score for hits (words,) bool.
+
+    Equal values count as one threshold.
+    """
+    order = np.argsort(-values, kind="stable")
+    ends = np.flatnonzero(np.append(np.diff(values[order]) != 0, True))
+    true = np.cumsum(hits[order])[ends].astype(np.float64)
+    seen = ends + 1.0
+    recall, fallout = true / true[-1], (seen - true) / (seen[-1] - true[-1])
+    return (float(np.trapezoid(np.append(0, recall), np.append(0, fallout))),
+            float((np.diff(recall, prepend=0) * true / seen).sum()))
+
+
+def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: np.ndarray, moments: Moments
+           ) -> pd.DataFrame:
+    """The neurons that tell the hits (kept words,) bool from the rest, best average precision first.
+
+    Columns neuron (text), sign (+1: high on the hits, -1: low), auc_before, auc_after, ap_before, ap_after and change,
+    ap_after minus ap_before. All neurons are screened by the distance of the hits' mean from that of all words, in
+    standard deviations; CANDIDATES of either checkpoint are then measured on all words.
+    """
+    found = {name: evidence.activations(name, split) for name in checkpoints}
+    kept = np.flatnonzero(found[checkpoints[0]].kept)
+    at = kept[hits]
+    at = at[np.unique(np.linspace(0, len(at) - 1, SCREENED).astype(int))]
+    distance = np.stack([[_distance(found[name].layer(layer)[at], *moments(name, layer))
+                          for layer in range(found[name].n_layers)] for name in checkpoints])
+    signs: dict[Neuron, int] = {}
+    for row in np.argsort(-np.abs(distance).reshape(2, -1), axis=1, kind="stable")[:, :CANDIDATES]:
+        for layer, index in zip(*np.unravel_index(row, distance.shape[1:]), strict=True):
+            both = distance[:, layer, index]
+            signs[Neuron(int(layer), int(index))] = 1 if both[np.abs(both).argmax()] > 0 else -1
+    rows = []
+    for layer in sorted({neuron.layer for neuron in signs}):
+        here = [neuron for neuron in signs if neuron.layer == layer]
+        columns = {name: found[name].layer(layer)[kept][:, [n.index for n in here]].astype(np.float32)
+                   for name in checkpoints}
+        for i, neuron in enumerate(here):
+            (auc0, ap0), (auc1, ap1) = (separation(signs[neuron] * columns[name][:, i], hits) for name in checkpoints)
+            rows.append((str(neuron), signs[neuron], auc0, auc1, ap0, ap1, ap1 - ap0))
+    names = ["neuron", "sign", "auc_before", "auc_after", "ap_before", "ap_after", "change"]
+    table = pd.DataFrame(rows, columns=names)
+    return table.iloc[np.argsort(-table[["ap_before", "ap_after"]].max(axis=1), kind="stable")].reset_index(drop=True)
+
+
+def _distance(x: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """(neurons,) how far the mean of x (words, neurons) lies from that of all words, in standard deviations of both."""
+    x = x.astype(np.float32)
+    return (x.mean(0) - mean) / np.sqrt((x.var(0) + spread**2) / 2 + 1e-12)

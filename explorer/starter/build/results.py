@@ -1,0 +1,40 @@
+"""The starter's studies, computed and put where a fresh clone finds them."""
+from collections.abc import Iterable
+from pathlib import Path
+
+from explorer.specs import Progress
+from explorer.store import SHIPPED, Store
+from explorer.study import StudyRequest, StudySpec, run_study
+
+IGNORED = """# Made by python -m explorer.starter.build: of the cache, git keeps the starter's finished studies.
+/*
+!/.gitignore
+!/README.md
+!/results/
+/results/*
+"""
+
+
+def compute(requests: Iterable[StudyRequest], work: Path, cache: Path, on_progress: Progress) -> None:
+    """Run the studies in the cache in `work`, which keeps what is done, and put their tables into `cache`.
+
+    There they replace those of an earlier build, and the .gitignore names them; all else in it stays.
+    """
+    keys = []
+    for request in requests:
+        keys.append(run_study(request, Store(work), on_progress).key)
+    shipped = Store(cache)
+    for entry in shipped.entries():
+        if entry.kind == SHIPPED:
+            entry.path.unlink()
+    for key in keys:
+        ship(key, Store(work), shipped)
+    lines = "".join(f"!/results/{key}.parquet\n" for key in sorted(keys))
+    (cache / ".gitignore").write_text(IGNORED + lines)
+
+
+def ship(key: str, source: Store, target: Store) -> None:
+    """Copy a study's table from one cache into another, as one that comes with the explorer."""
+    found = source.table_by_key(key)
+    if found is not None:
+        target.put_table(StudySpec.from_dict(found.spec), found.table, found.meta | {SHIPPED: True})

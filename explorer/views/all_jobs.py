@@ -1,0 +1,80 @@
+"""The Jobs page: what was asked of this cache, how far it is or how it ended, its log, and the button that stops it."""
+from datetime import datetime
+
+import streamlit as st
+
+from explorer import cached, jobs
+from explorer.specs import InputError
+from explorer.store import Store
+from explorer.views.messages import problem
+from explorer.views.progress import NAMES, at_work, duration, named
+
+POLL = 1.0  # seconds
+SHOWN = 40  # newest
+STATES = {
+    "queued": ":material/hourglass: Waiting", "running": ":material/play_circle: Running",
+    "done": ":material/check_circle: Done", "failed": ":material/error: Failed",
+    "cancelled": ":material/cancel: Cancelled",
+}
+
+
+def show() -> None:
+    """Jobs at work first, in their order, then the others, the newest first."""
+    store = cached.store()
+    st.title("Jobs", anchor=False)
+    found = jobs.jobs(store)
+    if not found:
+        st.markdown("Nothing was asked for yet. Studies, runs and downloads show here, whoever started them.")
+        return
+    active = [job.id for job in found if job.active]
+    if active:
+        _at_work(store, active[::-1])
+    over = [job for job in found if not job.active]
+    for job in over[:SHOWN]:
+        _over(store, job)
+    if len(over) > SHOWN:
+        st.caption(f"{len(over) - SHOWN} older jobs are in {store.root / 'jobs'}.")
+
+
+@st.fragment(run_every=POLL)
+def _at_work(store: Store, ids: list[str]) -> None:
+    found = [jobs.status(store, job_id) for job_id in ids]
+    if not all(job.active for job in found):
+        st.rerun()
+    for job in found:
+        with st.container(border=True):
+            at_work(store, job)
+            _log(job)
+
+
+def _over(store: Store, job: jobs.Job) -> None:
+    """How it ended, and what can be done about it."""
+    with st.container(border=True):
+        state, what, button = st.columns([2, 6, 2], vertical_alignment="center")
+        state.markdown(f"**{STATES[job.state]}**")
+        what.text(f"{NAMES[job.kind].capitalize()}: {named(job)}\n{_times(job)}")
+        stopped = job.state in ("failed", "cancelled")
+        if stopped and button.button("Go on", key=f"again {job.id}", width="stretch", icon=":material/replay:"):
+            try:
+                jobs.again(store, job)
+            except InputError as error:
+                problem("It could not be started", str(error))
+            else:
+                st.rerun()
+        if job.message:
+            st.text(job.message)
+        _log(job)
+
+
+def _log(job: jobs.Job) -> None:
+    if job.log_tail:
+        with st.expander("End of its log"):
+            st.code(job.log_tail, language=None, wrap_lines=True)
+
+
+def _times(job: jobs.Job) -> str:
+    """When it was asked for, and how long it worked."""
+    asked = f"{datetime.fromtimestamp(job.created):%Y-%m-%d %H:%M}"
+    if job.started is None or job.updated is None:
+        return asked
+    return f"{asked}, {duration(job.updated - job.started)}"

@@ -1,0 +1,86 @@
+"""The page of errors: words whose label the probes lose, or gain, with fine-tuning."""
+import pandas as pd
+import streamlit as st
+
+from explorer import cached
+from explorer.charts.errors import TITLES
+from explorer.errors import BOTH_WRONG, GAINED, LOST, confusion
+from explorer.neuron import with_context
+from explorer.views.exports import offer
+from explorer.views.links import go
+from explorer.views.opening import Opened, opening
+
+KINDS = {LOST: "Lost", GAINED: "Gained", BOTH_WRONG: "Wrong in both"}
+ROWS = 1000  # of the table at most
+ANY = "any label"
+
+
+def show() -> None:
+    """Draw the page at the layer and k in the address."""
+    page = opening("this page lists the words whose label fine-tuning loses")
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The sliders and what they move."""
+    left, right = st.columns(2, gap="large")
+    ks, last = list(page.study.spec.k), page.n_layers - 1
+    layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
+    frame = cached.predictions(page.root, page.study.key, page.pair, "test", layer, k)
+    table, matrix = st.columns([11, 9], gap="medium")
+    with table:
+        rows = _filtered(page, frame)
+        _table(rows)
+    with matrix:
+        which = st.segmented_control("Confusion matrix", list(TITLES), default="difference", required=True,
+                                     key="matrix", bind="query-params", format_func=TITLES.__getitem__) or "difference"
+        spec = cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, which)
+        st.vega_lite_chart(spec=spec, key="confusion")
+        charts = {title: cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, name)
+                  for name, title in TITLES.items()}
+    offer(f"errors layer {layer} top {k}", {"words": rows, "confusion": confusion(frame)}, charts)
+
+
+def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
+    """The words of the chosen kind, label and form, in their context; the surest of the errors first."""
+    counts = frame.kind.value_counts()
+    kind = st.segmented_control(
+        "Words that the probe", list(KINDS), default=LOST, required=True, key="kind", bind="query-params",
+        help="Lost: right before fine-tuning, wrong after. Gained: the reverse.",
+        format_func=lambda name: f"{KINDS[name]}: {counts.get(name, 0):,}") or LOST
+    with st.container(horizontal=True):
+        label = st.selectbox("Gold label", [ANY, *page.evidence.labels()], key="gold", bind="query-params", width=200)
+        word = st.text_input("Word holds", key="holds", bind="query-params", placeholder="any", width=200).strip()
+    words = cached.words(page.root, page.study.key, "test")
+    rows = frame[(frame.kind == kind) & ((frame.gold == label) | (label == ANY))]
+    if word:
+        rows = rows[words.word.iloc[rows.row].str.contains(word, case=False, regex=False).to_numpy()]
+    rows = rows.sort_values("confidence_before" if kind == LOST else "confidence_after", ascending=False)
+    rows = rows.join(words[["sentence", "place", "word"]], on="row")
+    return with_context(rows.head(ROWS), page.evidence.words("test")).reset_index(drop=True)
+
+
+def _table(rows: pd.DataFrame) -> None:
+    text = st.column_config.TextColumn
+
+    def sure(mark: str) -> object:
+        return st.column_config.NumberColumn(f"{mark} %", format="%.0f", width=44, help="Confidence")
+
+    first = "The first " if len(rows) == ROWS else ""
+    st.caption(f"{first}{len(rows):,} words, the surest first. A click on one opens its sentence. ● pre-trained, "
+               "◆ fine-tuned: predicted label and confidence.")
+    shown = rows.assign(confidence_before=100 * rows.confidence_before, confidence_after=100 * rows.confidence_after)
+    picked = st.dataframe(
+        shown, hide_index=True, height=560, key="errors", on_select="rerun", selection_mode="single-cell",
+        column_order=["left", "word", "right", "gold", "before", "confidence_before", "after", "confidence_after"],
+        column_config={
+            "left": text("Before", alignment="right", width=72), "word": text("Word", width=76),
+            "right": text("After", width=72), "gold": text("Gold", width=58), "before": text("●", width=58),
+            "confidence_before": sure("●"), "after": text("◆", width=58), "confidence_after": sure("◆"),
+        })
+    if picked.selection.cells:
+        row = rows.iloc[picked.selection.cells[0][0]]
+        go("sentence", sentence=row.sentence, split=None, text=None, mark=row.place)

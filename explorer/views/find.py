@@ -1,0 +1,67 @@
+"""The page of the search: which neurons fire on these words, this label, this pattern?"""
+import pandas as pd
+import streamlit as st
+
+from explorer import cached
+from explorer.search import CANDIDATES, WAYS
+from explorer.specs import InputError
+from explorer.views.exports import offer
+from explorer.views.links import go
+from explorer.views.messages import problem
+from explorer.views.opening import Opened, opening, split_choice
+
+NAMES = {"words": "Words", "label": "A label", "pattern": "A pattern"}
+HELP = {"words": "Word forms between spaces; case does not matter.",
+        "pattern": "A regular expression that the whole word fits, such as .*ing or [A-Z].* (capitalised)."}
+EXAMPLE = {"words": "not never no", "pattern": ".*ing"}
+
+
+def show() -> None:
+    """Draw the page for the query in the address."""
+    page = opening("this page finds the neurons that fire on words you name")
+    if page is None:
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        way = st.segmented_control("Which neurons fire on", WAYS, default="label", required=True, key="by",
+                                   bind="query-params", format_func=NAMES.__getitem__) or "label"
+        query = _query(page, way)
+        split = split_choice()
+    try:
+        table, n = cached.found(page.root, page.study.key, page.pair, split, way, query)
+    except InputError as error:
+        problem("Nothing to search for yet" if not query.strip() else "This search finds nothing", str(error))
+        return
+    st.markdown(
+        f"**{n:,} of the {len(cached.words(page.root, page.study.key, split)):,} words match.** Neurons by how well "
+        "their activation tells these words from the rest, in the checkpoint where it does so best. A click on a row "
+        "opens the neuron.")
+    _results(table)
+    offer("found neurons", {"neurons": table}, {})
+
+
+def _query(page: Opened, way: str) -> str:
+    if way == "label":
+        labels = list(page.evidence.labels())
+        return st.selectbox("Label", labels, key="label", bind="query-params", width=260) or labels[0]
+    return st.text_input(NAMES[way], key=way, bind="query-params", help=HELP[way], placeholder=EXAMPLE[way],
+                         width=360)
+
+
+def _results(table: pd.DataFrame) -> None:
+    number = st.column_config.NumberColumn
+    shown = table.assign(sign=table.sign.map({1: "high on them", -1: "low on them"}))
+    picked = st.dataframe(
+        shown, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
+        column_order=["neuron", "sign", "ap_before", "ap_after", "change", "auc_before", "auc_after"], column_config={
+            "neuron": st.column_config.TextColumn("Neuron"), "sign": st.column_config.TextColumn("It is"),
+            "ap_before": st.column_config.ProgressColumn("● Average precision", min_value=0, max_value=1,
+                                                         format="%.3f", help="Pre-trained"),
+            "ap_after": st.column_config.ProgressColumn("◆ Average precision", min_value=0, max_value=1,
+                                                        format="%.3f", help="Fine-tuned"),
+            "change": number("Change", format="%+.3f", help="Of average precision: fine-tuned minus pre-trained"),
+            "auc_before": number("● AUC", format="%.3f"), "auc_after": number("◆ AUC", format="%.3f"),
+        })
+    st.caption(f"● pre-trained, ◆ fine-tuned. All neurons of all layers are screened by the distance of means; "
+               f"{CANDIDATES} of each checkpoint are then measured on all words.")
+    if picked.selection.cells:
+        go("neuron", neuron=table.neuron[picked.selection.cells[0][0]])

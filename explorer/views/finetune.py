@@ -1,0 +1,144 @@
+"""The Fine-tune page: start a run, and watch its loss, its dev score and its layers while it learns."""
+import dataclasses
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import cached, jobs
+from explorer.corpus import TREEBANK, CorpusRequest, find
+from explorer.models import STARTER
+from explorer.runs import FinetuneRequest
+from explorer.specs import InputError, digest
+from explorer.store import Store
+from explorer.study import StudyRequest, short_name
+from explorer.tasks import STARTER_TASKS, TASKS
+from explorer.views import live_run
+from explorer.views.fields import suggesting
+from explorer.views.messages import problem
+from explorer.views.progress import duration
+from explorer.work import RunRequest
+
+K = (1, 5, 20)  # probes while the run trains: these and the whole layer; a study from the sidebar has more
+RATES = {True: 1e-3, False: 5e-5}  # of the small starter models and of others
+
+
+def show() -> None:
+    """The run at work, if there is one, and the form of a new one."""
+    store = cached.store()
+    shown = live_run.show(store)
+    with st.expander("New run", expanded=not shown, icon=":material/model_training:"):
+        request = _form(store)
+        missing = [what for what, given in (
+            ("a model", request.finetune.model), ("the task's data", request.finetune.data),
+            ("a file to probe on", request.study.corpus.train), ("a property", request.study.corpus.property),
+        ) if not given]
+        if missing:
+            st.caption(f"Still to choose: {', '.join(missing)}.")
+        else:
+            _estimate(request)
+        pressed = st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=bool(missing))
+    if pressed:
+        _start(store, request)
+
+
+def _form(store: Store) -> RunRequest:
+    """What is asked for."""
+    st.session_state.setdefault("tune-base", "starter-bert")
+    st.session_state.setdefault("tune-corpus", "starter-train.conllu")
+    first, second, third = st.columns(3, gap="medium")
+    with first:
+        base = suggesting("Pre-trained model", sorted(path.name for path in STARTER.glob("*")), key="tune-base",
+                          placeholder="Hub id or folder", help="What the run starts from.")
+        epochs = st.number_input("Epochs", 0.1, 100.0, 3.0, 1.0, key="tune-epochs", format="%g")
+    with second:
+        task, data = _task()
+        rate = st.number_input("Learning rate", 1e-7, 1.0, RATES[(STARTER / base).is_dir() and bool(base)],
+                               key=f"tune-rate of {base}", format="%g",
+                               help="Highest rate of AdamW; it falls to 0 along the run.")
+    with third:
+        limit = st.number_input("Size (training rows)", 2, None, None, 500, placeholder="all", key="tune-limit")
+        seed = st.number_input("Seed", 0, None, 0, key="tune-seed", help="Of the new head, dropout and the sample.")
+    corpus = _corpus()
+    freeze, anew = _layers()
+    tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, seed=seed, limit=limit,
+                           freeze=freeze, reinitialise=anew)
+    name = "-".join([short_name(base).rpartition("/")[2], Path(data).stem, digest(dataclasses.asdict(tune))[:6]])
+    tune = dataclasses.replace(tune, out=str(store.root.resolve() / "runs" / name))
+    return RunRequest(tune, StudyRequest(base, (), corpus, k=K))
+
+
+def _task() -> tuple[str, str]:
+    """The task, and where its rows are."""
+    starter = {path.stem: path for path in sorted(STARTER_TASKS.glob("*.tsv"))}
+    names = [*reversed(starter), *TASKS]
+    task = st.selectbox("Task", names, key="tune-task", format_func=lambda name: (
+        f"{name} (starter)" if name in starter else f"{name} (own file)" if name in ("classification", "regression")
+        else f"{name} (GLUE)"))
+    if task in starter:
+        return "classification", str(starter[task])
+    data = suggesting("Its data", [], key="tune-data", placeholder="Folder of GLUE, or a file",
+                      help="GLUE's folder, the task's own folder in it, or one file: TSV with a header, or parquet. "
+                           "Columns of your own: sentence or sentence1 and sentence2, and label.")
+    return task, data
+
+
+def _corpus() -> CorpusRequest:
+    """What each checkpoint is probed on."""
+    first, second, third = st.columns(3, gap="medium")
+    with first:
+        train = suggesting("Probe each checkpoint on", sorted(path.name for path in TREEBANK.glob("*train*")),
+                           key="tune-corpus", placeholder="Path of a training file",
+                           help="Words with labels, as in the sidebar; dev and test files beside it are found.")
+    options: list[str] = []
+    path = Path(find(train)) if train else None
+    try:
+        options = cached.offered(train, path.stat().st_mtime_ns if path.is_file() else 0) if path else []
+    except InputError as error:
+        problem("This file cannot be used", str(error))
+    with second:
+        label = st.selectbox("Property", options, index=options.index("upos") if "upos" in options else 0,
+                             key=f"tune-property of {train}", disabled=not options)
+    with third:
+        limit = st.number_input("Sample (sentences per split)", 1, None, None, 500, placeholder="all",
+                                key="tune-sample")
+    dev, test = (other if Path(find(other := train.replace("train", split))).is_file() and other != train else None
+                 for split in ("dev", "test"))
+    return CorpusRequest(train, dev, test, label or "", limit=limit)
+
+
+def _layers() -> tuple[int | None, int]:
+    """How many blocks are frozen, and how many begin anew."""
+    first, second, _ = st.columns(3, gap="medium")
+    with first:
+        freeze = st.number_input(
+            "Freeze embeddings and lowest blocks", 0, None, None, placeholder="nothing", key="tune-freeze",
+            help="Empty: all is trained. 0: the embeddings stay as they are. n: the n lowest blocks stay too.")
+    with second:
+        anew = st.number_input(
+            "Re-initialise top blocks", 0, None, 0, key="tune-anew",
+            help="They forget what pre-training taught them before the run starts.")
+    return freeze, anew
+
+
+def _estimate(request: RunRequest) -> None:
+    """How long, how much room, or what is wrong with the request."""
+    try:
+        found, speed = cached.expected(request)
+    except InputError as error:
+        st.text(str(error))
+        return
+    st.markdown(f"Takes **{duration(found.seconds)}** on an idle machine and **{found.disk / 1e6:,.0f} MB** of disk: "
+                f"{found.rows:,} training rows, then probes at each checkpoint.",
+                help="Rough: from the sizes of model, task and corpus, at the speed of a matrix product as measured "
+                     f"here ({speed / 1e9:.0f} billion operations a second on a processor; a GPU is faster). Once the "
+                     "run is at work, its own rate tells.")
+
+
+def _start(store: Store, request: RunRequest) -> None:
+    try:
+        request.finetune.check()
+        st.query_params["job"] = jobs.submit(store, request)
+    except InputError as error:
+        problem("The run could not be started", str(error))
+        return
+    st.rerun()

@@ -1,0 +1,61 @@
+"""Larger data than the starter's, from the network: what it is, whence, under which licence, before it is fetched."""
+import streamlit as st
+
+from explorer import jobs
+from explorer.downloads import DOWNLOADS, Download, DownloadRequest
+from explorer.specs import InputError
+from explorer.store import Store
+from explorer.views.messages import problem
+
+
+def show(store: Store) -> None:
+    """A treebank and a GLUE task, each with the button that gets it, or where it lies."""
+    with st.expander("Get larger data", icon=":material/download:"):
+        for download in DOWNLOADS.values():
+            with st.container(border=True, gap="xsmall"):
+                _offer(store, download)
+
+
+def corpora(store: Store) -> list[str]:
+    """Training files of the treebanks that were fetched."""
+    return _fetched(store, "*train.conllu")
+
+
+def tasks(store: Store) -> list[str]:
+    """Folders of the tasks that were fetched."""
+    return [path.rpartition("/")[0] for path in _fetched(store, "train.tsv")]
+
+
+def _fetched(store: Store, pattern: str) -> list[str]:
+    return [str(path) for download in DOWNLOADS.values() if download.present(store.root)
+            for path in sorted(download.folder(store.root).glob(pattern))]
+
+
+def _offer(store: Store, download: Download) -> None:
+    address = download.files[0].url.rpartition("/")[0]
+    names = ", ".join(file.name for file in download.files)
+    st.markdown(f"**{download.title}**")
+    size = f"{download.size / 1e6:.1f} MB"
+    st.caption(f"Licence: {download.licence}. Size: {size}. From [{address}]({address}): {names}.")
+    if not download.present(store.root):
+        if st.button(f"Download {size}", key=f"get {download.name}", width="stretch"):
+            _get(store, download)
+        return
+    folder = download.folder(store.root)
+    st.text(f"Here: {folder}")
+    if train := next(folder.glob("*train.conllu"), None):
+        st.button("Use as corpus", key=f"use {download.name}", width="stretch", on_click=_use, args=(str(train),))
+    else:
+        st.code(f"python -m explorer finetune --task {download.name} --data {folder} "
+                f"--model starter-bert --out runs/{download.name}", language=None, wrap_lines=True)
+
+
+def _get(store: Store, download: Download) -> None:
+    try:
+        st.query_params["job"] = jobs.submit(store, DownloadRequest(download.name))
+    except InputError as error:
+        problem("The download could not be started", str(error))
+
+
+def _use(train: str) -> None:
+    st.session_state["train"] = train

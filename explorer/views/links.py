@@ -1,0 +1,30 @@
+"""From page to page, with all that the address says kept."""
+from typing import NoReturn
+
+import streamlit as st
+
+PASSING = ("job",)  # what concerns one page's moment, not the next page
+
+
+def go(page: str, **changes: object) -> NoReturn:
+    """Open the page of a url_path; changes are parameters of its address, None takes one out."""
+    st.switch_page(_page(page), query_params=address(**changes))
+
+
+def link(label: str, page: str, icon: str, **changes: object) -> None:
+    """A link that does the same."""
+    st.page_link(_page(page), label=label, icon=icon, query_params=address(**changes))
+
+
+def address(**changes: object) -> dict[str, str]:
+    """The parameters of this page's address, changed."""
+    kept = {name: value for name, value in st.query_params.items() if name not in PASSING}
+    return {name: str(value) for name, value in (kept | changes).items() if value is not None}
+
+
+def _page(url_path: str) -> st.Page:
+    return st.Page(_registered, title=url_path, url_path=url_path)
+
+
+def _registered() -> None:
+    """Stands for a page that streamlit_app.py has registered: Streamlit goes by the address alone."""

@@ -1,0 +1,144 @@
+"""The page of one neuron: its card before and after fine-tuning, and any two neurons against each other."""
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from explorer import cached
+from explorer.card import WHEN, Card
+from explorer.charts.neuron import scatter
+from explorer.charts.sentence import MARKS
+from explorer.neuron import SAMPLED, Neuron, activation
+from explorer.views.exports import offer
+from explorer.views.links import go, link
+from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
+
+HEIGHT = 320  # pixels of a table
+
+
+def show() -> None:
+    """Draw the page of the neuron in the address."""
+    page = opening("this page shows what any of its neurons fires on")
+    if page is None:
+        return
+    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    with controls:
+        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+        split = split_choice()
+    if neuron is None:
+        return
+    card = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron)
+    charts = cached.card_charts(page.root, page.study.key, page.pair, split, neuron)
+    with controls:
+        link("In a sentence", "sentence", ":material/short_text:", neuron=neuron)
+        _export(card, charts)
+    _figures(card)
+    left, right = st.columns(2, gap="large")
+    left.vega_lite_chart(spec=charts[0], key="by label")
+    right.vega_lite_chart(spec=charts[1], key="weights")
+    left, right = st.columns(2, gap="large")
+    left.vega_lite_chart(spec=charts[2], key="histogram")
+    with right:
+        _alike(card)
+    for title, tables in (("Highest activations", card.highest), ("Lowest activations", card.lowest)):
+        st.markdown(f"**{title}**: each word form once, at its strongest occurrence. A click on a row opens its "
+                    "sentence.")
+        for column, when, table in zip(st.columns(2, gap="large"), WHEN, tables, strict=True):
+            with column:
+                _top_words(f"{title}, {when}", when, table, neuron, split)
+    st.divider()
+    _compare(page, neuron, split)
+
+
+def _figures(card: Card) -> None:
+    """The row of figures, before and after."""
+    rows = [{
+        "checkpoint": f"{MARKS[when]} {when}", "mean": figures.mean, "variance": figures.variance,
+        "silent": 100 * figures.sparsity, "outlier": "yes" if figures.outlier else "no",
+        **{name: ranks[i] for name, ranks in card.ranks.items()},
+    } for i, (when, figures) in enumerate(zip(WHEN, card.figures, strict=True))]
+    number = st.column_config.NumberColumn
+    left, right = st.columns([7, 2], gap="large", vertical_alignment="center")
+    left.dataframe(pd.DataFrame(rows), hide_index=True, key="figures", column_config={
+        "checkpoint": "Checkpoint", "mean": number("Mean", format="%.3f"),
+        "variance": number("Variance", format="%.4f"),
+        "silent": number("Silent words", format="%.1f %%",
+                         help="Words at which |activation| is under a tenth of the neuron's largest (sparsity)."),
+        "outlier": st.column_config.TextColumn(
+            "Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's neurons."),
+        **{name: number(f"Rank by {name}", format="localized", help="1: the first neuron of its layer.")
+           for name in card.ranks},
+    })
+    right.metric("Correlation", f"{card.correlation:+.2f}".replace("-", "−"), border=True,
+                 help="Pearson's, of the neuron before fine-tuning with itself after, on these words.")
+
+
+def _alike(card: Card) -> None:
+    st.markdown(f"**Most alike** by correlation on up to {SAMPLED:,} of these words, among all layers of both "
+                "checkpoints. A click shows the two below.")
+    for column, when, table in zip(st.columns(2), WHEN, card.alike, strict=True):
+        shown = pd.DataFrame({"neuron": table.checkpoint.map(MARKS) + " " + table.neuron, "r": table.correlation})
+        key = f"alike {when} {card.neuron}"
+        column.dataframe(
+            shown, hide_index=True, height=HEIGHT - 40, key=key, on_select=partial(_compared, key, when, table),
+            selection_mode="single-cell", column_config={
+                "neuron": st.column_config.TextColumn(f"To {MARKS[when]} {when}", width=112),
+                "r": st.column_config.NumberColumn("r", format="%+.2f", width=60)})
+
+
+def _compared(key: str, when: str, table: pd.DataFrame) -> None:
+    """A row of the most alike was clicked: the scatter shows it."""
+    cells = st.session_state[key].selection.cells
+    if cells:
+        row = table.iloc[cells[0][0]]
+        st.session_state.update({"with": row.neuron, "x": when, "y": row.checkpoint})
+
+
+def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split: str) -> None:
+    """A table of words in context; a click on a row opens the sentence."""
+    text, number = st.column_config.TextColumn, st.column_config.NumberColumn
+    picked: Any = st.dataframe(
+        table, hide_index=True, height=HEIGHT, key=f"{title} {neuron} {split}", on_select="rerun",
+        selection_mode="single-cell", column_order=["activation", "left", "word", "right", "label", "times", "mean"],
+        column_config={
+            "activation": number(f"{MARKS[when]} value", format="%+.2f", width=76),
+            "left": text("Before", alignment="right", width=104), "word": text("Word", width=78),
+            "right": text("After", width=104), "label": text("Label", width=60),
+            "times": number("Times", width=52, format="localized", help="Occurrences of the word form."),
+            "mean": number("Mean", width=64, format="%+.3f", help="Over all its occurrences."),
+        })
+    if picked.selection.cells:
+        row = table.iloc[picked.selection.cells[0][0]]
+        go("sentence", sentence=row.sentence, split=split, neuron=neuron, text=None, mark=row.place)
+
+
+def _compare(page: Opened, neuron: Neuron, split: str) -> None:
+    """Two neurons, of either checkpoint, on one scatter."""
+    st.subheader("Compare two neurons", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x_when = _side("Across: this neuron,", "x", WHEN[0])
+        other = neuron_choice(page, "Up: neuron", "with", str(neuron))
+        y_when = _side("of the checkpoint", "y", WHEN[1])
+        if other is not None:
+            link("Its card", "neuron", ":material/pin_drop:", neuron=other)
+    if other is None:
+        return
+    names = dict(zip(WHEN, page.pair, strict=True))
+    frame = cached.words(page.root, page.study.key, split)[["sentence", "word", "label"]].assign(
+        x=activation(page.evidence, names[x_when], split, neuron),
+        y=activation(page.evidence, names[y_when], split, other))
+    spec = scatter(frame, f"{neuron} {x_when}", f"{other} {y_when}").to_dict()
+    st.vega_lite_chart(spec=spec, key="scatter")
+    offer(f"{neuron} {other}", {"scatter": frame}, {"Scatter": spec})
+
+
+def _side(label: str, key: str, default: str) -> str:
+    return st.segmented_control(label, WHEN, default=default, required=True, key=key, bind="query-params") or default
+
+
+def _export(card: Card, charts: list[dict]) -> None:
+    tables = {"labels": card.labels, "histogram": card.bins}
+    for when, high, low, alike in zip(WHEN, card.highest, card.lowest, card.alike, strict=True):
+        tables |= {f"highest {when}": high, f"lowest {when}": low, f"alike {when}": alike}
+    offer(str(card.neuron), tables, dict(zip(("By label", "Weights", "Histogram"), charts, strict=True)))

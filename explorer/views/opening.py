@@ -1,0 +1,77 @@
+"""How the pages on words and neurons begin: the study, its pair of checkpoints, and what lies behind them."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import cached
+from explorer.evidence import Evidence
+from explorer.neuron import Neuron
+from explorer.specs import InputError
+from explorer.study import SPLITS, Study
+from explorer.views.evidence import behind
+from explorer.views.layers import finetuned
+from explorer.views.messages import problem
+from explorer.views.studies import opened
+
+WHICH = {"test": "Test words", "dev": "Dev words", "train": "Training words"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What such a page is about."""
+
+    study: Study
+    evidence: Evidence
+    pair: tuple[str, str]  # the pre-trained and the fine-tuned checkpoint
+
+    @property
+    def root(self) -> Path:
+        return self.evidence.store.root
+
+    @property
+    def n_layers(self) -> int:
+        return self.evidence.activations(self.pair[0], "test").n_layers
+
+    @property
+    def width(self) -> int:
+        return max(self.study.spec.k)
+
+
+def opening(empty: str) -> Opened | None:
+    """Draw the heading; None where no study is open, or what lies behind it is gone, which the page then says."""
+    store = cached.store()
+    heading = st.container(horizontal=True)
+    with heading:
+        study = opened(store)
+    if study is None:
+        st.info(f"No study is open. Run one in the sidebar; then {empty}.", icon=":material/info:")
+        return None
+    with heading:
+        after = finetuned(study)
+    evidence = behind(store, study)
+    return Opened(study, evidence, (study.base, after)) if evidence else None
+
+
+def split_choice() -> str:
+    """Which words the page looks at."""
+    return st.segmented_control("Words", SPLITS[::-1], default="test", required=True, key="split",
+                                bind="query-params", format_func=WHICH.__getitem__) or "test"
+
+
+def neuron_choice(page: Opened, label: str, key: str, default: str) -> Neuron | None:
+    """The neuron that is typed, or in the address; says what is taken instead where there is none such."""
+    if key == "neuron" and key not in st.session_state and key not in st.query_params:
+        st.session_state[key] = default
+    text = st.text_input(label, key=key, bind="query-params", width=220, placeholder=default)
+    try:
+        return Neuron.parse(text or default, page.n_layers, page.width)
+    except InputError as error:
+        problem("There is no such neuron", str(error))
+        return None
+
+
+def best_neuron(page: Opened) -> str:
+    """The neuron that a page begins with: the best of the pre-trained checkpoint's last layer."""
+    layer = page.n_layers - 1
+    return str(Neuron(layer, int(page.evidence.ranking(page.pair[0], layer).order[0])))

@@ -1,0 +1,216 @@
+"""The page of one sentence: its words coloured by neurons, and what the probes say of them layer by layer."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from explorer import cached, sentence
+from explorer.activations import CUT, DROPPED, KEPT
+from explorer.card import WHEN
+from explorer.charts.sentence import MARKS, WIDTH, grid, heatmap
+from explorer.neuron import Neuron
+from explorer.specs import InputError
+from explorer.views.exports import offer
+from explorer.views.links import link
+from explorer.views.messages import problem
+from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
+
+if TYPE_CHECKING:
+    from explorer.reading import Reading
+
+OFFERED = 2000  # sentences of the corpus in the list
+LINKED = 1500  # characters of a typed sentence that an address holds
+SET = "Top-k set"
+MEAN = "their mean activation"
+
+
+@dataclass(frozen=True)
+class Given:
+    """The sentence that is looked at."""
+
+    words: tuple[str, ...]
+    gold: tuple[str, ...] | None  # None: it was typed
+
+
+def show() -> None:
+    """Draw the page of the sentence in the address."""
+    page = opening("this page shows a sentence as its neurons and probes see it")
+    if page is None:
+        return
+    given = _given(page)
+    if not given.words:
+        st.info("Type a sentence, or choose one.", icon=":material/info:")
+        return
+    specs = dict(page.study.spec.checkpoints)
+    try:
+        readings = [cached.reading(name, specs[name].test.checkpoint, given.words, page.study.request.pooling)
+                    for name in page.pair]
+    except InputError as error:
+        problem("The models cannot read this sentence", str(error))
+        return
+    _losses(given, readings[0])
+    _task(readings)
+    _body(page, given, readings)
+
+
+def _given(page: Opened) -> Given:
+    """The sentence that the address names, and the fields to change it."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        split = split_choice()
+        corpus = cached.sentences(page.root, page.study.key, split)
+        text, number = _named(corpus)
+        st.session_state["chosen sentence"] = number
+        options = sorted({*range(min(len(corpus), OFFERED)), *([] if number is None else [number])})
+        st.selectbox("A sentence of the corpus", options, key="chosen sentence", on_change=_choose, index=None,
+                     format_func=lambda i: f"{i}: {' '.join(corpus[i][0])[:160]}", placeholder="Choose a sentence")
+    st.session_state["typed"] = text if number is None else ""
+    st.text_area("or one of your own", key="typed", on_change=_type, height=68,
+                 placeholder="Type a sentence; Ctrl+Enter reads it. Words are split at spaces and punctuation.")
+    if number is not None:
+        words, gold = corpus[number]
+        return Given(words[:sentence.MOST], gold[:sentence.MOST])
+    words = sentence.split_words(text)
+    if len(words) > sentence.MOST:
+        st.warning(f"The first {sentence.MOST} of its {len(words):,} words are read.", icon=":material/content_cut:")
+    return Given(tuple(words[:sentence.MOST]), None)
+
+
+def _named(corpus: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> tuple[str, int | None]:
+    """The typed text, or the number of a sentence of the corpus: the address has either, else a short one is taken."""
+    text = st.query_params.get("text") or st.session_state.get("long text", "")
+    if text:
+        return text, None
+    named = st.query_params.get("sentence", "")
+    if named.isdecimal() and int(named) < len(corpus):
+        return "", int(named)
+    if named:
+        problem("There is no such sentence", f"sentence {named[:40]!r}: takes a number from 0 to {len(corpus) - 1}")
+    return "", next((i for i, (words, _) in enumerate(corpus) if 6 <= len(words) <= 16), 0)
+
+
+def _choose() -> None:
+    number = st.session_state["chosen sentence"]
+    _forget()
+    if number is not None:
+        st.query_params["sentence"] = str(number)
+
+
+def _type() -> None:
+    text = st.session_state["typed"].strip()
+    _forget()
+    if len(text) > LINKED:
+        st.session_state["long text"] = text
+    elif text:
+        st.query_params["text"] = text
+
+
+def _forget() -> None:
+    st.session_state.pop("long text", None)
+    for name in ("text", "sentence", "mark"):
+        st.query_params.pop(name, None)
+
+
+def _losses(given: Given, reading: Reading) -> None:
+    """What the model does not see of the sentence."""
+    cut, dropped = (np.flatnonzero(reading.fate == fate) for fate in (CUT, DROPPED))
+    if len(cut):
+        st.warning(f"The model takes no more than {int(cut[0])} of these {len(given.words)} words; the rest is left "
+                   "out.", icon=":material/content_cut:")
+    if len(dropped):
+        st.text("The tokenizer makes nothing of: " + " ".join(repr(sentence.shown(given.words[i])) for i in dropped))
+
+
+def _task(readings: list[Reading]) -> None:
+    """What the checkpoints that have a head for a task say of the sentence."""
+    for when, reading in zip(WHEN, readings, strict=True):
+        if len(reading.task) > 1:
+            classes = ", ".join(f"{name} ({100 * chance:.0f} %)" for name, chance in reading.task[:5])
+            st.text(f"{MARKS[when]} {when}, prediction of its task: {classes}")
+        elif reading.task:
+            st.text(f"{MARKS[when]} {when}, score of its task: {reading.task[0][1]:.3f}")
+
+
+@st.fragment
+def _body(page: Opened, given: Given, readings: list[Reading]) -> None:
+    """The heat-map and the grid, with what moves them."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        by = st.segmented_control("Colour by", ["One neuron", SET], default="One neuron", required=True, key="colour",
+                                  bind="query-params")
+        neuron = label = None
+        if by == SET:
+            label = st.selectbox("What the set says for", [MEAN, *page.evidence.labels()], key="for",
+                                 bind="query-params", width=220)
+        else:
+            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+            if neuron is not None:
+                link("Its card", "neuron", ":material/pin_drop:", neuron=neuron)
+        pieces = st.toggle("Sub-words", key="pieces", bind="query-params")
+    left, right = st.columns(2, gap="large")
+    ks, last = list(page.study.spec.k), page.n_layers - 1
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]} in the probe", ks, ks[-1], key="k",
+                            bind="query-params")
+    layer = left.slider("Layer of the set (0: embeddings)", 0, last, last, key="layer", bind="query-params",
+                        disabled=by != SET)
+    if by == SET or neuron is not None:
+        colours = _colours(page, given, readings, neuron or (layer, k, label or MEAN), pieces)
+        _draw(page, given, readings, colours, _title(neuron, layer, k, label, page), k)
+
+
+def _title(neuron: Neuron | None, layer: int, k: int, label: str | None, page: Opened) -> tuple[str, str]:
+    """Of the heat-map, and the unit of its colours."""
+    if neuron is not None:
+        return f"{neuron} on every word", "Standard deviations from the training mean"
+    title = f"Layer {layer}, top {k} of {page.width} neurons"
+    if label == MEAN:
+        return title, "Mean of the set, in standard deviations"
+    return f"{title}: {label}", "Score of the label, against the mean of all"
+
+
+def _colours(page: Opened, given: Given, readings: list[Reading], of: Neuron | tuple[int, int, str], pieces: bool
+             ) -> pd.DataFrame:
+    """What charts.sentence.heatmap takes."""
+    parts = []
+    for when, name, reading in zip(WHEN, page.pair, readings, strict=True):
+        layer = of.layer if isinstance(of, Neuron) else of[0]
+        probes = cached.probes(page.root, page.study.key, name, layer)
+        x = (reading.states if pieces else reading.words)[layer]
+        if isinstance(of, Neuron):
+            value, raw = sentence.of_neuron(x, probes[page.width], of.index), x[:, of.index]
+        else:
+            at = None if of[2] == MEAN else page.evidence.labels().index(of[2])
+            value = raw = sentence.of_set(x, probes[of[1]], at)
+        there = np.ones(len(x), bool) if pieces else reading.fate == KEPT
+        boxes = sentence.flow(reading.pieces if pieces else given.words, WIDTH)
+        parts.append(boxes.assign(checkpoint=when, value=np.where(there, value, np.nan), raw=raw))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _predictions(page: Opened, given: Given, readings: list[Reading], k: int) -> pd.DataFrame:
+    """What charts.sentence.grid takes."""
+    parts = []
+    for when, name, reading in zip(WHEN, page.pair, readings, strict=True):
+        probes = [cached.probes(page.root, page.study.key, name, layer)[k] for layer in range(page.n_layers)]
+        frame = sentence.predictions(reading.words, reading.fate == KEPT, probes, page.evidence.labels(), given.gold)
+        settled = sentence.settled(frame)
+        late = (frame.place.map(settled) == frame.layer) & (frame.layer > 0)
+        parts.append(frame.assign(checkpoint=when, settled=late))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataFrame, title: tuple[str, str], k: int
+          ) -> None:
+    if colours.empty or not (readings[0].fate == KEPT).any():
+        st.info("The tokenizer makes nothing of these words: there is nothing to show.", icon=":material/info:")
+        return
+    words = heatmap(colours, *title).to_dict()
+    st.vega_lite_chart(spec=words, key="words")
+    frame = _predictions(page, given, readings, k)
+    by_layer = grid(frame, list(given.words), page.n_layers, st.query_params.get("mark", "")).to_dict()
+    st.vega_lite_chart(spec=by_layer, key="grid")
+    tables = {"activations": colours[["checkpoint", "full", "value", "raw"]],
+              "predictions": frame.assign(word=[given.words[place] for place in frame.place])}
+    offer("sentence", tables, {"Words": words, "Predictions by layer": by_layer})

@@ -1,0 +1,110 @@
+"""A tour in six steps that drive the pages, for a talk: a presenter's clicker (Page Down, Page Up) steps through it."""
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from explorer import cached
+from explorer.errors import LOST
+from explorer.evidence import Missing
+from explorer.neuron import Neuron
+from explorer.specs import InputError
+from explorer.store import Store
+from explorer.study import Study
+from explorer.views.links import go
+
+PARAMETERS = ("layer", "k", "neuron", "with", "x", "y", "split", "by", "label", "words", "pattern", "text", "sentence",
+              "colour", "for", "pieces", "kind", "gold", "holds", "matrix", "mark")
+"""What steps set: every step begins from the pages' own defaults."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A page in a state, and one sentence on it."""
+
+    page: str  # url_path
+    says: str
+    state: dict[str, object] = field(default_factory=dict)
+
+
+def steps(store: Store, study: Study) -> list[Step]:
+    """The six steps on a study; which neuron and which sentence they show follows from the study."""
+    pair = study.base, study.finetuned[-1]
+    layers = study.layers()
+    last = int(layers.index[-1])
+    most = int((layers[pair[1]] - layers[pair[0]]).idxmin())  # where fine-tuning takes most
+    neuron, label, sentence = _examples(store, study, pair, last)
+    return [
+        Step("layers", "Probes read the property off every layer, before and after fine-tuning: drag the sliders, and "
+                       "see where accuracy falls.", {"layer": most}),
+        Step("layers", "Few neurons carry much of it: with the ten best of the last layer the probe is already this "
+                       "good.", {"layer": last, "k": min(study.spec.k, key=lambda k: abs(k - 10))}),
+        Step("neuron", "This is the neuron that ranks first there: the words it fires on, its activation and its "
+                       "weight label by label, before and after.", {"neuron": neuron}),
+        Step("find", "The other way round: name a label, words or a pattern, and see which neurons tell them from the "
+                     "rest.", {"by": "label", "label": label}),
+        Step("errors", "These are the words whose label the probe knew before fine-tuning and no longer knows after.",
+             {"layer": most, "kind": LOST}),
+        Step("sentence", "One of them in its sentence: each layer's guess, where it is settled before fine-tuning, and "
+                         "where it is lost.", {"sentence": sentence, "neuron": neuron}),
+    ]
+
+
+def _examples(store: Store, study: Study, pair: tuple[str, str], layer: int) -> tuple[str | None, str | None, object]:
+    """A neuron, a label that it tells, and a sentence with a word that fine-tuning lost; None where nothing is left."""
+    try:
+        evidence = cached.evidence(store.root, study.key)
+        best = int(evidence.ranking(pair[0], layer).order[0])
+        probe = cached.probes(store.root, study.key, pair[0], layer)[max(study.spec.k)]
+        label = evidence.labels()[int(probe.weight[best].argmax())]
+        frame = cached.predictions(store.root, study.key, pair, "test", layer, max(study.spec.k))
+        lost = frame[frame.kind == LOST].sort_values("confidence_before", ascending=False).row
+        words = cached.words(store.root, study.key, "test")
+        return str(Neuron(layer, best)), label, words.sentence.iloc[lost.iloc[0]] if len(lost) else None
+    except Missing:
+        return None, None, None
+
+
+def show(store: Store, page: str) -> None:
+    """The step that the address names, or the button that begins the tour."""
+    named = st.query_params.get("tour", "")
+    if not named.isdecimal():
+        with st.sidebar:
+            if st.button("Tour in six steps", icon=":material/tour:", width="stretch", key="tour"):
+                _go(store, 1)
+        return
+    study = _study(store)
+    if study is None:
+        return
+    every = steps(store, study)
+    number = min(max(int(named), 1), len(every))
+    step = every[number - 1]
+    with st.container(border=True, key="touring"):
+        text, buttons = st.columns([3, 2], vertical_alignment="center")
+    text.markdown(f"**{number} of {len(every)}** · {step.says}")
+    with buttons.container(horizontal=True, horizontal_alignment="right"):
+        if st.button("Back", shortcut="PageUp", disabled=number == 1, key="tour back"):
+            _go(store, number - 1)
+        if st.button("Next", shortcut="PageDown", type="primary", disabled=number == len(every), key="tour next"):
+            _go(store, number + 1)
+        if st.button("End", shortcut="Escape", key="tour end"):
+            go(page, tour=None)
+
+
+def _go(store: Store, number: int) -> None:
+    study = _study(store)
+    if study is None:
+        st.toast("The tour takes a finished study: run one first.")
+        return
+    step = steps(store, study)[number - 1]
+    go(step.page, **{**dict.fromkeys(PARAMETERS), "study": study.key, "tour": number, **step.state})
+
+
+def _study(store: Store) -> Study | None:
+    """The study of the address, else the newest."""
+    results = store.root / "results"
+    studies = cached.finished(store.root, results.stat().st_mtime_ns if results.is_dir() else 0)
+    key = st.query_params.get("study") or (studies[0].key if studies else "")
+    try:
+        return cached.load(store.root, key) if key else None
+    except InputError:  # the page says so
+        return None

@@ -1,0 +1,100 @@
+"""The Trajectory page: probes at every step of a run, beside what the task has won by then."""
+from pathlib import Path
+
+import streamlit as st
+
+from explorer import cached
+from explorer.history import History
+from explorer.study import Study, short_name
+from explorer.trajectory import alike
+from explorer.views import steps
+from explorer.views.figures import interval, metric, signed
+from explorer.views.studies import opened
+
+
+def show() -> None:
+    """Draw the page for the study that is open."""
+    store = cached.store()
+    heading = st.container(horizontal=True)
+    with heading:
+        study = opened(store)
+    found = cached.runs(store.root, study.key) if study else []
+    if study is None or not found:
+        _without(study)
+        return
+    with heading:
+        run = steps.run(found)
+    _draw(store.root, study, run)
+    _compare(store.root, study)
+
+
+def _without(study: Study | None) -> None:
+    st.title("How knowledge moves while a model learns", anchor=False)
+    st.markdown(
+        f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a study of "
+        "several checkpoints of one fine-tuning run: start one on the page **Fine-tune**, which probes each checkpoint "
+        "as it lands; or choose a run's folder in the sidebar with two or more of its steps; or\n\n"
+        "    python -m explorer study --finetuned runs/sst2 ...")
+
+
+def _draw(root: Path, study: Study, run: History) -> None:
+    """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
+    position = st.container()
+    drawn = cached.run_charts_of(root, study.key, run.name)
+    left, right = st.columns(2, gap="large")
+    left.vega_lite_chart(spec=drawn["accuracy"], key="run_accuracy")
+    right.vega_lite_chart(spec=drawn["delta"], key="run_delta")
+    if "score" in drawn:
+        left.vega_lite_chart(spec=drawn["score"], key="run_score")
+        left.vega_lite_chart(spec=drawn["lines"], key="run_lines")
+        right.vega_lite_chart(spec=drawn["path"], key="run_path")
+    else:
+        left.vega_lite_chart(spec=drawn["lines"], key="run_lines")
+        right.info("Nobody wrote down dev scores of this run, so there is no path of forgetting against learning. "
+                   "Runs of this explorer have them in run.json, a Trainer's in trainer_state.json.")
+    with position:
+        _position(root, study.key, run)
+
+
+@st.fragment
+def _position(root: Path, key: str, run: History) -> None:
+    """The sliders, the button that plays the run, and the figures at their position."""
+    rows = cached.along(root, key, run.name)
+    last, ks = int(rows.layer.max()), sorted(rows.k.unique().tolist())
+    left, middle, play, right = st.columns([6, 6, 3, 6], gap="medium", vertical_alignment="bottom")
+    with left:
+        layer = st.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
+    with middle:
+        step = steps.step(sorted(rows.step.unique().tolist()))
+    play.button("Play", key="play", icon=":material/play_arrow:", width="stretch", help="Step through the run")
+    with right:
+        k = st.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
+    here = rows[(rows.layer == layer) & (rows.step == step) & (rows.k == k)].iloc[0]
+    point = next((point for point in run.points if point.step == step), None)
+    first, second, third, fourth = st.columns(4)
+    with first:
+        metric("Training step", f"{step:,}", steps.place(run, point) if point else "the pre-trained checkpoint")
+    with second:
+        known = here.score == here.score
+        metric(f"Dev {run.metric.replace('_', ' ') or 'score'}", f"{here.score:.1f} %" if known else "unknown",
+                f"{short_name(run.name)}{': ' + run.task if run.task else ''}")
+    with third:
+        metric(f"Probe accuracy, layer {layer}", f"{here.accuracy:.1f} %",
+                interval(here.accuracy_low, here.accuracy_high, ""))
+    with fourth:
+        metric("Delta to the start (points)", signed(here.delta), interval(here.delta_low, here.delta_high, "+"))
+
+
+def _compare(root: Path, study: Study) -> None:
+    """Runs of the same base, probed alike, as small multiples: the one that forgets most comes first."""
+    listed = cached.finished(root, (root / "results").stat().st_mtime_ns)
+    keys = [summary.key for summary in listed if alike(summary.request) == alike(study.request)]
+    drawn = cached.compared(root, tuple(keys))
+    if len(drawn) < 2:
+        return
+    st.subheader("Runs compared", anchor=False)
+    st.caption("Runs of the same base, probed for the same property on the same corpus with all neurons of a layer, on "
+               "one colour scale. First the run that forgets most at its end, on average over layers.")
+    columns = st.columns(min(3, len(drawn)), gap="medium")
+    for i, chart in enumerate(drawn):
+        columns[i % len(columns)].vega_lite_chart(spec=chart, key=f"compared {i}")

@@ -1,0 +1,10 @@
+"""All of them, one after another."""
+import os
+
+from tests.benchmarks import extraction, page, probes
+
+if __name__ == "__main__":
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    for benchmark in (extraction, probes, page):
+        print(f"\n{benchmark.__doc__.partition('.')[0]}", flush=True)
+        benchmark.main()

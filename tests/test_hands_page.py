@@ -1,0 +1,220 @@
+"""Neurons, sentences, errors and the tour in a real browser, as a user would go about them."""
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect, sync_playwright
+
+from explorer.evidence import Evidence
+from tests.planted import LABEL, PLANTED, planted
+
+ROOT = Path(__file__).resolve().parents[1]
+CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+WAIT = 60_000  # milliseconds: the machine may be busy
+HOSTILE = "<img/src=x/onerror=window.pwned=1>"
+
+
+@pytest.fixture(scope="module")
+def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
+    return planted(tmp_path_factory.mktemp("hands"), HOSTILE)
+
+
+@pytest.fixture(scope="module")
+def url(evidence: Evidence) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
+         "--server.headless", "true", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false"],
+        cwd=ROOT, env=os.environ | {"EXPLORER_CACHE": str(evidence.store.root)}, stdout=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health")
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def browser_page() -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+        page = browser.new_page(viewport={"width": 1400, "height": 1600})
+        page.set_default_timeout(WAIT)
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def page(browser_page: Page) -> Iterator[Page]:
+    yield browser_page
+    expect(browser_page.get_by_test_id("stException")).to_have_count(0)
+    assert browser_page.evaluate("window.pwned") is None
+
+
+def show(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
+
+
+def table(page: Page, key: str) -> Locator:
+    return page.locator(f".st-key-{key} [data-testid=stDataFrame]")
+
+
+def click_row(found: Locator, row: int = 0) -> None:
+    """Tables are painted: rows are 35 pixels high, below a header as high."""
+    found.scroll_into_view_if_needed()
+    found.click(position={"x": 60, "y": 35 * (row + 1) + 17})
+
+
+def cell(page: Page, key: str, row: int, column: int) -> str:
+    """A cell's text, from what the painted table tells screen readers."""
+    return table(page, key).locator(f"#glide-cell-{column}-{row}").inner_text()
+
+
+def marks(page: Page, key: str) -> Locator:
+    return page.locator(f".st-key-{key} [data-testid=stVegaLiteChart] canvas, "
+                        f".st-key-{key} [data-testid=stVegaLiteChart] svg")
+
+
+def test_search_finds_the_planted_neuron_and_opens_its_card(page: Page, url: str) -> None:
+    show(page, f"{url}/find?by=label&label={LABEL}")
+    expect(page.get_by_text("words match")).to_be_visible(timeout=WAIT)
+    assert cell(page, "found", 0, 0) == PLANTED
+    click_row(table(page, "found"))
+    page.wait_for_url(f"**/neuron?**neuron={PLANTED.replace(':', '%3A')}**")
+    expect(page.get_by_label("Neuron (layer and number)")).to_have_value(PLANTED)
+    expect(marks(page, "by-label")).to_be_visible()
+    assert cell(page, "figures", 0, 5) == "1"
+
+
+def test_the_card_shows_what_the_planted_neuron_fires_on_and_a_click_opens_the_sentence(page: Page, url: str) -> None:
+    show(page, f"{url}/neuron?neuron={PLANTED}")
+    key = f"Highest-activations-pre-trained-{PLANTED.replace(':', '-')}-test"
+    expect(table(page, key)).to_be_visible()
+    assert {cell(page, key, row, 4) for row in range(4)} == {LABEL}
+    click_row(table(page, key))
+    page.wait_for_url("**/sentence?**")
+    assert "sentence=" in page.url
+    assert "mark=" in page.url
+    expect(marks(page, "words")).to_be_visible()
+    expect(marks(page, "grid")).to_be_visible()
+
+
+@pytest.mark.parametrize("wrong", ["L9:1", "<script>", "L1:" + "9" * 50])
+def test_a_link_to_a_neuron_that_there_is_not_says_so(page: Page, url: str, wrong: str) -> None:
+    show(page, f"{url}/neuron?neuron={wrong}")
+    expect(page.get_by_text("There is no such neuron")).to_be_visible()
+
+
+def test_two_neurons_are_compared_by_a_click_or_by_a_link(page: Page, url: str) -> None:
+    show(page, f"{url}/neuron?neuron={PLANTED}&with=L2:3&y=pre-trained")
+    expect(page.get_by_label("Up: neuron")).to_have_value("L2:3")
+    expect(marks(page, "scatter")).to_be_visible()
+    key = f"alike-pre-trained-{PLANTED.replace(':', '-')}"
+    other = cell(page, key, 1, 0).split()[-1]
+    click_row(table(page, key), 1)
+    expect(page.get_by_label("Up: neuron")).to_have_value(other)
+    page.wait_for_url(f"**with={other.replace(':', '%3A')}**")
+
+
+def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str) -> None:
+    show(page, f"{url}/errors?layer=1&gold={LABEL}")
+    expect(page.get_by_text("words, the surest first")).to_be_visible()
+    assert cell(page, "errors", 0, 3) == LABEL
+    for which in ("Pre-trained", "Fine-tuned", "Change"):
+        page.get_by_role("button", name=which, exact=True).or_(page.get_by_role("radio", name=which)).first.click()
+        expect(marks(page, "confusion")).to_be_visible()
+    page.get_by_label("Word holds").fill("no such word")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("0 words, the surest first")).to_be_visible()
+    page.get_by_label("Word holds").fill("")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("0 words, the surest first")).to_have_count(0)
+    click_row(table(page, "errors"))
+    page.wait_for_url("**/sentence?**")
+
+
+@pytest.mark.parametrize("text", [
+    HOSTILE, "I 👩‍👩‍👧 love 🎉 !", "שלום עולם", "**bold** [a](b) $x$", "\u200b", "the small cat " * 3400,
+], ids=["script", "emoji", "right to left", "markdown", "dropped", "10,000 words"])
+def test_any_sentence_can_be_typed(page: Page, url: str, text: str) -> None:
+    show(page, f"{url}/sentence")
+    page.get_by_label("or one of your own").fill(text)
+    page.keyboard.press("Control+Enter")
+    if text == "\u200b":
+        expect(page.get_by_text("there is nothing to show").or_(page.get_by_text("Type a sentence, or choose"))
+               ).to_be_visible()
+        return
+    if len(text) > 1000:
+        expect(page.get_by_text("of its 10,200 words are read")).to_be_visible()
+        expect(page.get_by_text("The model takes no more than")).to_be_visible()
+        assert len(page.url) < 2000
+    else:
+        page.wait_for_url("**text=**")
+    expect(marks(page, "words")).to_be_visible()
+    expect(marks(page, "grid")).to_be_visible()
+
+
+def test_a_hostile_word_of_the_corpus_shows_as_text(page: Page, url: str, evidence: Evidence) -> None:
+    words = evidence.words("test")
+    number = words.sentence[words.word == HOSTILE].iloc[0]
+    show(page, f"{url}/sentence?sentence={number}")
+    expect(marks(page, "words")).to_be_visible()
+    marks(page, "words").hover(position={"x": 60, "y": 110})
+    show(page, f"{url}/find?by=words&words={HOSTILE}")
+    expect(page.get_by_text("words match")).to_be_visible()
+
+
+def test_sub_words_and_sets_colour_the_words(page: Page, url: str) -> None:
+    show(page, f"{url}/sentence?text=the+quiet+gardens&colour=Top-k+set&for={LABEL}&k=4&layer=1&pieces=true")
+    expect(marks(page, "words")).to_be_visible()
+    expect(page.get_by_role("switch", name="Sub-words").or_(page.get_by_label("Sub-words")).first).to_be_checked()
+
+
+def test_figures_and_tables_are_exported(page: Page, url: str) -> None:
+    show(page, f"{url}/neuron?neuron={PLANTED}")
+    page.get_by_role("button", name="Export").first.click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name="SVG").first.click()
+    assert started.value.suggested_filename == "l1-7-by-label.svg"
+    root = ET.fromstring(Path(started.value.path()).read_text())
+    assert root.tag.endswith("svg")
+    assert LABEL in "".join(root.itertext())
+    with page.expect_download() as started:
+        page.get_by_role("button", name="PNG").first.click()
+    assert Path(started.value.path()).read_bytes().startswith(b"\x89PNG")
+    with page.expect_download() as started:
+        page.get_by_role("button", name="CSV: labels").click()
+    assert Path(started.value.path()).read_text().splitlines()[0].startswith("label,")
+
+
+def test_the_tour_goes_by_keyboard_and_by_button(page: Page, url: str) -> None:
+    show(page, f"{url}/layers")
+    page.get_by_role("button", name="Tour in six steps").click()
+    expect(page.get_by_text("1 of 6")).to_be_visible()
+    for number, path in enumerate(["layers", "neuron", "find", "errors", "sentence"], 2):
+        page.keyboard.press("PageDown")
+        expect(page.get_by_text(f"{number} of 6")).to_be_visible()
+        assert f"/{path}?" in page.url or number == 2
+    expect(marks(page, "grid")).to_be_visible()
+    page.keyboard.press("PageUp")
+    expect(page.get_by_text("5 of 6")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("6 of 6")).to_be_visible()
+    page.get_by_role("button", name="End").click()
+    expect(page.get_by_role("button", name="Tour in six steps")).to_be_visible()

@@ -1,0 +1,138 @@
+"""Studies side by side: names, pairs, sentences and verdicts follow from the studies alone."""
+
+import pandas as pd
+import pytest
+
+from explorer.charts.overview import multiples
+from explorer.corpus import CorpusRequest
+from explorer.overview import (
+    Pair,
+    architecture,
+    corpus_name,
+    pairs,
+    published,
+    summary,
+    task,
+    together,
+    tuned_name,
+)
+from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, Verdict, most_kept
+from explorer.study import StudyRequest, Summary
+from tests.test_patterns import layers
+
+
+def request(base: str = "starter-bert", *finetuned: str, train: str = "en_ewt-ud-train.conllu.xz", label: str = "upos",
+            ) -> StudyRequest:
+    return StudyRequest(base, finetuned or (f"{base}-sst2",), CorpusRequest(train, property=label))
+
+
+def listed(*requests: StudyRequest) -> list[Summary]:
+    """As the store lists them: the newest first."""
+    found = [Summary(f"key{i}", "", f"2030-01-0{i + 1}", one, False) for i, one in enumerate(requests)]
+    return found[::-1]
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("starter-bert", "bert"), ("FacebookAI/roberta-base", "roberta"), ("xlnet/xlnet-base-cased", "xlnet"),
+    ("distilbert-base-uncased", "distilbert"), ("/models/all-MiniLM-L6-v2", "minilm"), ("my/own", "my/own"),
+])
+def test_the_architecture_by_name(name: str, told: str) -> None:
+    assert architecture(name) == told
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("starter-bert-sst2", "sst2"), ("runs/SST-2/checkpoint-40", "sst2"), ("textattack/bert-base-uncased-STS-B", "stsb"),
+    ("starter-bert", "starter-bert"), ("runs/rte", "rte"), ("/home/runs/mine/checkpoint-7", "mine/checkpoint-7"),
+])
+def test_the_task_by_name(name: str, told: str) -> None:
+    assert task(name) == told
+
+
+@pytest.mark.parametrize(("train", "told"), [
+    ("starter-train.conllu", "starter treebank"), ("/data/en_ewt-ud-train.conllu.xz", "en_ewt-ud"),
+    ("chunks/train.txt", "chunks"), ("words.tsv", "words.tsv"),
+])
+def test_the_corpus_by_name(train: str, told: str) -> None:
+    assert corpus_name(request(train=train)) == told
+
+
+def test_steps_of_a_run_go_by_its_name() -> None:
+    assert tuned_name(request("b", "runs/a/checkpoint-1", "runs/a/checkpoint-2")) == "runs/a, 2 steps"
+    assert tuned_name(request("b", "runs/a/checkpoint-1", "runs/c/checkpoint-2")) == "a/checkpoint-1, c/checkpoint-2"
+
+
+def test_pairs_are_of_one_property_and_corpus_in_the_published_order() -> None:
+    studies = listed(
+        request("xlnet"), request("my/own"), request("starter-bert", "starter-bert-mrpc"), request("starter-bert"),
+        request("starter-bert", label="xpos"), request("starter-bert", train="other-train.conllu"))
+    found = pairs(studies, "upos", "en_ewt-ud")
+    assert [(pair.architecture, pair.task) for pair in found] == [
+        ("bert", "sst2"), ("bert", "mrpc"), ("xlnet", "sst2"), ("my/own", "sst2")]
+    assert found[0].titles == ("BERT", "SST-2")
+
+
+def test_the_newest_study_of_a_pair_counts_and_of_steps_the_last() -> None:
+    steps = tuple(f"starter-bert-sst2/checkpoint-{step}" for step in (1, 2))
+    found = pairs(listed(request("starter-bert"), request("starter-bert", *steps)), "upos", "en_ewt-ud")
+    assert [(pair.key, pair.finetuned) for pair in found] == [("key1", steps[1])]
+
+
+def pair(model: str, on: str) -> Pair:
+    return Pair("", f"starter-{model}", f"starter-{model}-{on}", model, on)
+
+
+def cases(**deltas: tuple[float, ...]) -> dict[Pair, pd.DataFrame]:
+    """layer_tables by model_task."""
+    return {pair(*name.split("_")): layers(*values) for name, values in deltas.items()}
+
+
+def test_two_sentences_from_the_figures() -> None:
+    text = summary(cases(bert_sst2=(0, -1, -2, -3, -4), bert_mrpc=(0, 1, 1, 2, 2), xlnet_sst2=(0, 0, 0, 0, 0.1)))
+    assert text.count(". ") == 1
+    assert "lowers accuracy in 1 of 3 cases and raises it in 1, beyond chance" in text
+    assert "most in BERT on SST-2, by −4.0 points (−4.2 to −3.8)" in text
+    assert "keeps the most is one of the lower half in 1 of 3" in text
+    assert "−0.2 points in the lower half of the blocks and by −0.5 in the upper half" in text
+
+
+def test_it_can_say_not_seen() -> None:
+    found = published(cases(
+        bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -9, -9), xlnet_sst2=(0, 0, 0, 0, 0)))
+    verdicts = [all_of_it.verdict for all_of_it, _ in found]
+    assert verdicts == [UNDECIDED, UNDECIDED, UNDECIDED]  # the second: XLNet has one task, so half of the cases
+    assert found[1][1]["starter-bert"].verdict == NOT_SEEN
+    found = published(cases(bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -3, -3)))
+    assert [all_of_it.verdict for all_of_it, _ in found] == [NOT_SEEN, NOT_SEEN, UNDECIDED]
+    assert found[0][0].because == "seen in 0, not seen in 2, undecided in 0 of 2 cases"
+
+
+def test_it_can_say_seen() -> None:
+    found = published(cases(
+        bert_sst2=(0, 0, 0, -4, -5), bert_mrpc=(0, 0, 0, -1.5, -2), xlnet_sst2=(0, -2, -2, -7, -9),
+        xlnet_mrpc=(0, -2, -2, -5, -5)))
+    assert [all_of_it.verdict for all_of_it, _ in found] == [SEEN] * 3
+
+
+@pytest.mark.parametrize(("verdicts", "told"), [
+    ([SEEN, SEEN, UNDECIDED], SEEN), ([SEEN, SEEN, NOT_SEEN], UNDECIDED), ([SEEN, UNDECIDED], UNDECIDED),
+    ([NOT_SEEN, NOT_SEEN, UNDECIDED], NOT_SEEN), ([NOT_SEEN], NOT_SEEN),
+])
+def test_verdicts_together(verdicts: list[str], told: str) -> None:
+    assert together([Verdict("p", verdict, "") for verdict in verdicts]).verdict == told
+
+
+def test_the_block_that_keeps_the_most_is_no_embedding() -> None:
+    assert most_kept(layers(0, -2, -1, -1)) == 2
+
+
+def test_all_charts_have_one_scale_and_their_own_data() -> None:
+    tables = cases(bert_sst2=(0, -1, -2), bert_mrpc=(0, 1, 9))
+    charts = multiples(tables)
+    domains = {str(layer["encoding"]["y"]["scale"]["domain"]) for chart in charts.values() for layer in chart["layer"]
+               if "scale" in layer.get("encoding", {}).get("y", {})}
+    assert len(domains) == 1
+    for one, chart in charts.items():
+        assert chart["title"]["text"] == one.titles[1]
+        values = chart["data"]["values"]
+        assert [row["delta"] for row in values] == pytest.approx(list(100 * tables[one].delta))
+        assert [row["layer"] for row in values if row["kept"]] == [most_kept(tables[one])]

@@ -1,0 +1,206 @@
+"""The page as its users meet it: a real server, a real browser, real jobs, on small models with random weights."""
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from explorer.corpus import CorpusRequest
+from explorer.store import Store
+from explorer.study import Study, StudyRequest, run_study
+from tests.browser import ROOT, Server, chromium, served
+from tests.tiny import build
+from tests.words import write_conllu, write_corpus
+
+SECONDS = 120  # that a busy machine is waited for; on an idle one nothing takes five
+HOSTILE = "<img src=x onerror=document.title='owned'> **bold** :red[red] $x^2$ [link](http:x)"
+
+expect.set_options(timeout=1000 * SECONDS)
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Checkpoints, and files of a corpus, by the sidebar's names for them."""
+    folder = tmp_path_factory.mktemp("given")
+    return {
+        "Pre-trained model": str(build(folder / "base", "bert", seed=0)),
+        "Fine-tuned checkpoint": str(build(folder / "tuned", "bert", seed=1)),
+        "Corpus: training file": write_corpus(folder / "corpus")["train"],
+    }
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def study(store: Store, given: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A finished study whose every name that comes from outside is hostile."""
+    folder = tmp_path_factory.mktemp("hostile") / HOSTILE.replace("/", "")
+    folder.mkdir()
+    tuned = folder / HOSTILE
+    tuned.symlink_to(given["Fine-tuned checkpoint"])
+    files = {name: Path(path) for name, path in write_corpus(folder / "corpus").items()}
+    for path in files.values():
+        path.write_text(path.read_text().replace("NOUN", HOSTILE))
+    corpus = CorpusRequest(**{name: str(path) for name, path in files.items()})
+    return run_study(StudyRequest(given["Pre-trained model"], (str(tuned),), corpus, k=(1, 2, 4, 8)), store)
+
+
+@pytest.fixture(scope="module")
+def server(store: Store) -> Iterator[Server]:
+    with served(ROOT / "streamlit_app.py", store.root) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    page = tab(browser)
+    yield page
+    page.context.close()
+
+
+def tab(browser: Browser) -> Page:
+    """In a context of its own, so that it knows nothing of the others."""
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(1000 * SECONDS)
+    return page
+
+
+def figures(page: Page) -> Locator:
+    """Pre-trained, fine-tuned, delta, number of test words."""
+    return page.get_by_test_id("stMetricValue")
+
+
+def notes(page: Page) -> Locator:
+    """Below the figures: three intervals, and the position."""
+    return page.get_by_test_id("stMetricDelta")
+
+
+def slider(page: Page, key: str) -> Locator:
+    return page.locator(f".st-key-{key} input[type=range]")
+
+
+def chart(page: Page, key: str) -> Locator:
+    return page.locator(f".st-key-{key} svg.marks")
+
+
+def fill(page: Page, given: dict[str, str]) -> None:
+    """The sidebar, as somebody types it."""
+    for label, text in given.items():
+        page.get_by_label(label, exact=True).fill(text)
+        page.keyboard.press("Enter")
+
+
+def test_a_study_from_the_sidebar_to_a_link(
+    browser: Browser, page: Page, server: Server, given: dict[str, str],
+) -> None:
+    page.goto(server.url)
+    fill(page, given)
+    expect(page.get_by_label("Property").first).to_have_value("upos")
+    page.get_by_role("button", name="Run study").click()
+    expect(page.get_by_text(re.compile("^(Waiting|Running)"))).to_be_visible()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
+    expect(figures(page)).to_have_count(4)
+    expect(notes(page).last).to_have_text("layer 2, top 16")
+
+    before = chart(page, "by_k").inner_html()
+    slider(page, "layer").press("ArrowLeft")
+    expect(notes(page).last).to_have_text("layer 1, top 16")
+    expect(chart(page, "by_k")).not_to_have_js_property("innerHTML", before)
+    slider(page, "k").press("Home")
+    expect(notes(page).last).to_have_text("layer 1, top 1")
+    expect(figures(page).first).not_to_have_text("100.0 %")
+    expect(page).to_have_url(re.compile(r"k=1\b"))
+
+    other = tab(browser)
+    other.goto(page.url)
+    expect(notes(other).last).to_have_text("layer 1, top 1")
+    expect(figures(other)).to_have_text(figures(page).all_inner_texts())
+    expect(slider(other, "layer")).to_have_value("1")
+    other.context.close()
+
+
+def test_charts_follow_a_slider_while_it_is_dragged(page: Page, server: Server, study: Study) -> None:
+    page.goto(f"{server.url}?study={study.key}")
+    title = chart(page, "by_layer").locator(".mark-text.role-title-text")
+    expect(title).to_have_text("Accuracy by layer, all 16 neurons")
+    here = page.locator(".st-key-k [data-testid=stSliderThumbValue]").locator("..").bounding_box()
+    assert here
+    page.mouse.move(here["x"] + here["width"] / 2, here["y"] + here["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(here["x"] - 1000, here["y"], steps=5)
+    expect(title).to_have_text("Accuracy by layer, top 1 of 16 neurons")
+    expect(notes(page).last).to_have_text("layer 2, top 16")  # figures follow on release
+    page.mouse.up()
+    expect(notes(page).last).to_have_text("layer 2, top 1")
+    expect(title).to_have_text("Accuracy by layer, top 1 of 16 neurons")
+
+
+def test_texts_from_outside_are_text(page: Page, server: Server, study: Study) -> None:
+    page.goto(f"{server.url}?study={study.key}")
+    expect(figures(page)).to_have_count(4)
+    page.get_by_text("About this study").click()
+    expect(page.get_by_text(f"Fine-tuned: {study.finetuned[0]}")).to_be_visible()
+    expect(page.locator("canvas").first).to_contain_text("<img src=x")  # the table's own text, for screen readers
+    assert page.locator("img[src=x], strong:text-is('bold'), a:text-is('link'), .katex").count() == 0
+    assert page.title() != "owned"
+
+
+def test_a_cancelled_study_can_be_run_again_or_dismissed(
+    page: Page, server: Server, study: Study, given: dict[str, str], tmp_path: Path,
+) -> None:
+    page.goto(server.url)
+    fill(page, given | {"Corpus: training file": str(write_conllu(tmp_path / "long.conllu", 20000, 0))})
+    page.get_by_role("button", name="Run study").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_visible()
+    expect(page.get_by_role("button", name="Run again")).to_be_visible()
+    page.get_by_role("button", name="Dismiss").click()
+    expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_hidden()
+    expect(page).not_to_have_url(re.compile("job="))
+    expect(figures(page)).to_have_count(4)
+
+
+def test_a_failed_study_says_why(
+    page: Page, server: Server, study: Study, given: dict[str, str], tmp_path: Path,
+) -> None:
+    page.goto(server.url)
+    fill(page, given | {"Fine-tuned checkpoint": str(build(tmp_path / "wide", "bert", seed=0, width=32))})
+    page.get_by_role("button", name="Run study").click()
+    expect(page.get_by_text("The study failed")).to_be_visible()
+    expect(page.get_by_text(re.compile("16.*32|32.*16"))).to_be_visible()
+
+
+@pytest.mark.parametrize(("query", "message"), [
+    ("study=00000000000000000000", "The study in this link is not here"),
+    ("study=../../etc/passwd", "The study in this link is not here"),
+    ("job=20260101-000000-abcdef", "The job in this link is not here"),
+    ("job=../x", "The job in this link is not here"),
+])
+def test_links_to_what_is_not_there(page: Page, server: Server, study: Study, query: str, message: str) -> None:
+    page.goto(f"{server.url}?{query}")
+    expect(page.get_by_text(message)).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_a_position_out_of_range_falls_back(page: Page, server: Server, study: Study) -> None:
+    page.goto(f"{server.url}?study={study.key}&layer=99&k=3")
+    expect(notes(page).last).to_have_text("layer 2, top 16")
+
+
+def test_a_training_file_that_cannot_be_read_is_told_at_once(page: Page, server: Server, study: Study) -> None:
+    page.goto(server.url)
+    fill(page, {"Corpus: training file": "/no/such.conllu"})
+    expect(page.get_by_text("/no/such.conllu: No such file")).to_be_visible()
+    page.get_by_role("button", name="Run study").click()
+    expect(page.get_by_text("Not enough to run yet")).to_be_visible()

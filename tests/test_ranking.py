@@ -1,0 +1,245 @@
+"""Rankings: right answers where one knows which neurons carry the label; the published rule gives the same sets."""
+import numpy as np
+import pytest
+
+from explorer.gaussian import gaussian
+from explorer.ranking import (
+    Ranking,
+    backwards,
+    iou,
+    k_grid,
+    label_means,
+    lca,
+    of_label,
+    overlap,
+    places,
+    probeless,
+    shuffled,
+    standardised,
+)
+from explorer.specs import InputError, ProbeSpec
+from explorer.wide import WideProbes, gather, l1_path, scores
+
+WORDS, LABELS = 600, 2
+
+
+def noise(seed: int = 0, neurons: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return random.normal(size=(WORDS, neurons)).astype(np.float32), random.integers(LABELS, size=WORDS)
+
+
+def probe_lca(x: np.ndarray, y: np.ndarray) -> Ranking:
+    return lca(WideProbes([x], np.arange(len(x)), y, LABELS, ProbeSpec()).fit().weight)
+
+
+METHODS = {
+    "lca": probe_lca,
+    "probeless": lambda x, y: probeless(standardised(x), y),
+    "iou": iou,
+    "gaussian": lambda x, y: gaussian(standardised(x), y),
+    "l1 path": lambda x, y: l1_path(x, y, LABELS, ProbeSpec()),
+}
+methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+@methods
+def test_the_neuron_that_carries_the_label_is_first(method) -> None:
+    x, y = noise()
+    x[:, 4] = y + 0.1 * x[:, 4]
+    assert method(x, y).order[0] == 4
+
+
+@methods
+def test_a_constant_neuron_is_last(method) -> None:
+    x, y = noise()
+    x[:, 1] = 7.0
+    assert method(x, y).order[-1] == 1
+
+
+@methods
+def test_it_is_an_order_of_all_neurons_and_the_same_every_time(method) -> None:
+    x, y = noise(3)
+    first, second = method(x, y), method(x, y)
+    np.testing.assert_array_equal(np.sort(first.order), np.arange(6))
+    np.testing.assert_array_equal(first.order, second.order)
+    assert first.score.shape == (6,)
+
+
+@pytest.mark.parametrize("name", ["lca", "gaussian", "l1 path"])
+def test_two_neurons_that_carry_the_label_only_together(name: str) -> None:
+    x, y = noise()
+    x[:, 2] = 3 * x[:, 5] + 2 * y  # 5 alone says nothing, 2 little
+    assert set(METHODS[name](x, y).order[:2]) == {2, 5}
+
+
+def test_gaussians_find_two_neurons_that_no_line_separates() -> None:
+    x, y = noise()
+    x[:, 3] = x[:, 0] * np.where(y == 1, 1, -1)  # their correlation is the label
+    ranking = gaussian(standardised(x), y)
+    assert {0, 3} <= set(ranking.order[:3])
+    assert ranking.score[[0, 3]].max() > 0.5
+
+
+@pytest.mark.parametrize("name", ["lca", "probeless", "iou"])
+def test_a_duplicate_stands_beside_its_twin_the_lower_index_first(name: str) -> None:
+    x, y = noise()
+    x[:, 4] = y + 0.5 * x[:, 4]
+    x[:, 1] = x[:, 4]
+    order = METHODS[name](x, y).order.tolist()
+    assert set(order[:2]) == {1, 4}
+    if name != "lca":  # a probe's weights for twins agree to rounding alone
+        assert order[:2] == [1, 4]
+
+
+def test_a_duplicate_adds_nothing_to_gaussians() -> None:
+    x, y = noise()
+    x[:, 4] = y + 0.5 * x[:, 4]
+    x[:, 1] = x[:, 4]
+    order = gaussian(standardised(x), y).order.tolist()
+    assert order[0] == 1
+    assert order[-1] == 4
+
+
+def test_lca_by_hand() -> None:
+    weight = np.array([[6.0, 0.1], [3.0, 0.0], [1.0, 0.9], [0.0, 0.0]])
+    ranking = lca(weight)
+    np.testing.assert_allclose(ranking.score, [0.0, 0.6, 0.0, 1.0])
+    assert ranking.order.tolist() == [2, 0, 1, 3]  # both top a label; 2 has the larger share of its label's mass
+    assert lca(-weight).order.tolist() == ranking.order.tolist()
+    assert lca(weight * [5, 1]).order.tolist() == ranking.order.tolist()
+
+
+def test_lca_keeps_every_labels_best_neuron_within_as_many_as_there_are_labels() -> None:
+    weight = np.random.default_rng(0).normal(size=(200, 12))
+    assert set(np.abs(weight).argmax(0)) == set(lca(weight).top(len(set(np.abs(weight).argmax(0)))))
+
+
+def published(weight: np.ndarray, share: float) -> set[int]:
+    """The rule as its authors released it: for each label, neurons by falling |weight| up to the first whose
+    cumulative mass reaches the share; the union over labels."""
+    found: set[int] = set()
+    for column in np.abs(weight).T:
+        order = np.argsort(column)[::-1]
+        reached = np.flatnonzero(np.cumsum(column[order]) >= column.sum() * share)
+        found |= set(order[:reached[0] + 1 if len(reached) else None].tolist())
+    return found
+
+
+@pytest.mark.parametrize(("neurons", "labels"), [(30, 3), (384, 17), (100, 60)])
+def test_the_top_sets_are_those_of_the_published_rule(neurons: int, labels: int) -> None:
+    weight = np.random.default_rng(neurons).normal(size=(neurons, labels)) ** 3
+    ranking = lca(weight)
+    for percent in range(1, 100):
+        wanted = published(weight, percent / 100)
+        assert set(np.flatnonzero(ranking.score < percent / 100)) == wanted
+        assert set(ranking.top(len(wanted))) == wanted
+
+
+def test_one_label() -> None:
+    weight = np.array([[1.0, -3.0], [2.0, 0.0], [-5.0, 1.0]])
+    assert of_label(weight, 0).order.tolist() == [2, 1, 0]
+    assert of_label(weight, 1).order.tolist() == [0, 2, 1]
+    np.testing.assert_allclose(of_label(weight, 1).score, [0.75, 0.0, 0.25])
+    with pytest.raises(InputError, match="label 2"):
+        of_label(weight, 2)
+
+
+def test_probeless_is_the_sum_over_pairs_of_labels() -> None:
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(90, 5)).astype(np.float32), np.arange(90) % 4
+    means = [x[y == label].mean(0) for label in range(4)]
+    wanted = sum(np.abs(one - other) for i, one in enumerate(means) for other in means[:i])
+    np.testing.assert_allclose(probeless(x, y).score, wanted, rtol=1e-5)
+    twice = np.concatenate([x, x[:10]]), np.concatenate([y, y[:10]])
+    counts = np.ones(90)
+    counts[:10] = 2
+    np.testing.assert_allclose(probeless(x, y, counts).score, probeless(*twice).score, rtol=1e-5)
+    assert label_means(x, y, np.where(y == 3, 0, 1)).shape == (3, 5)
+
+
+def test_a_neuron_that_fires_on_a_label_alone_has_an_iou_of_one() -> None:
+    x, y = noise()
+    x[:, 2] = -y
+    assert iou(x, y).score[2] == 1.0
+
+
+def test_places_overlap_and_controls() -> None:
+    ranking = Ranking(np.array([2, 0, 1]), np.array([0.1, 0.5, 0.0]))
+    assert places(ranking.order).tolist() == [2, 3, 1]
+    assert backwards(ranking).order.tolist() == [1, 0, 2]
+    assert overlap(ranking.order, np.array([2, 1, 0]), 1) == 1.0
+    assert overlap(ranking.order, np.array([2, 1, 0]), 2) == 0.5
+    one, same, other = (shuffled(50, np.random.default_rng(seed)).order for seed in (0, 0, 1))
+    assert one.tolist() == same.tolist() != other.tolist()
+    assert sorted(one) == list(range(50))
+
+
+@pytest.mark.parametrize("k", [0, 4])
+def test_k_beyond_the_width(k: int) -> None:
+    with pytest.raises(InputError, match="1 to 3 neurons"):
+        Ranking(np.arange(3), np.zeros(3)).top(k)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_activations_that_are_not_finite(value: float) -> None:
+    x, y = noise()
+    x[5, 3] = value
+    for ranked in (probeless, iou, gaussian, lambda x, y: WideProbes([x[:, :2], x[:, 2:4]], np.arange(WORDS), y, 2, ProbeSpec())):
+        with pytest.raises(InputError, match="activations"):
+            ranked(x, y)
+    with pytest.raises(InputError, match="finite"):
+        lca(np.array([[value, 1.0]]))
+
+
+def test_the_grid_rises_from_one_to_the_width() -> None:
+    for width in (1, 5, 384, 768):
+        grid = k_grid(width)
+        assert grid[0] == 1
+        assert grid[-1] == width
+        assert sorted(set(grid)) == list(grid)
+        assert len(grid) == min(24, width)
+
+
+def test_a_probe_on_all_layers_is_the_probe_on_their_neurons_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    from explorer.probes import fit_probe
+
+    monkeypatch.setattr("explorer.wide.BLOCK", 12 * 100)  # six blocks
+    x, y = noise(neurons=12)
+    x[:, 1] += y
+    x[:, 5] = 3.0
+    x[:, 9] += 2 * y
+    layers = [x[:, :6].astype(np.float16), x[:, 6:].astype(np.float16)]
+    rows = np.arange(0, WORDS, 2)
+    spec = ProbeSpec(tolerance=1e-6)
+    beside = gather(layers, rows)
+    wanted = fit_probe(beside, y[rows], LABELS, spec)
+    found = WideProbes(layers, rows, y[rows], LABELS, spec).fit()
+    np.testing.assert_allclose(found.weight, wanted.weight, atol=1e-3)
+    np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-5)
+    np.testing.assert_allclose(scores(found, layers, rows), wanted.logits(beside), atol=1e-2)
+    assert found.weight[5].tolist() == [0.0, 0.0]
+    np.testing.assert_array_equal(gather(layers, rows, np.array([9, 1])), beside[:, [9, 1]])
+
+
+def test_counts_stand_for_repeated_words() -> None:
+    x, y = noise()
+    x[:, 2] += y
+    counts = np.random.default_rng(1).integers(3, size=WORDS)
+    spec = ProbeSpec(tolerance=1e-6)
+    fitter = WideProbes([x], np.arange(WORDS), y, LABELS, spec)
+    whole = fitter.fit()
+    found, again = fitter.fit(counts), fitter.fit(counts, start=whole)
+    np.testing.assert_allclose(found.weight, again.weight, atol=1e-3)
+    repeated = np.repeat(np.arange(WORDS), counts)
+    logits = found.logits(x[repeated])
+    gradient = standardised_as(found, x[repeated]).T @ (softmax(logits) - np.eye(LABELS)[y[repeated]]) / len(repeated)
+    np.testing.assert_allclose(gradient, -spec.l2 * found.weight, atol=1e-5)
+
+
+def standardised_as(probe, x: np.ndarray) -> np.ndarray:
+    return (x - probe.mean) / probe.scale
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    exp = np.exp(logits - logits.max(1, keepdims=True))
+    return exp / exp.sum(1, keepdims=True)
