@@ -28,8 +28,7 @@ def show() -> None:
         return
     with heading:
         after = finetuned(study)
-        measure = st.selectbox("Metric", cached.measured(store.root, study.key), key="metric", bind="query-params",
-                               label_visibility="collapsed", width=180)
+    measure = _measure(store.root, study)
     caution(study)
     charts = st.container()
     together = trust.show(store, study, after)
@@ -64,6 +63,13 @@ def _unique(name: str, names: Sequence[str]) -> str:
     return short if sum(short_name(other) == short for other in names) == 1 else name
 
 
+def _measure(root: Path, study: Study) -> str:
+    """What the charts show: its box stands beside the sliders, inside their fragment, which is drawn later."""
+    asked = st.session_state.get("metric", st.query_params.get("metric"))
+    titles = cached.measured(root, study.key)
+    return asked if asked in titles else titles[0]
+
+
 def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
@@ -83,7 +89,9 @@ def _position(root: Path, key: str, finetuned: str, measure: str, together: bool
     """Both sliders and the figures at their position."""
     grid = cached.grid(root, key, finetuned, measure, together)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
-    left, right = st.columns(2, gap="large")
+    left, right, box = st.columns([5, 5, 2.5], gap="medium")
+    if box.selectbox("Metric", cached.measured(root, key), key="metric", bind="query-params") != measure:
+        st.rerun()
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
