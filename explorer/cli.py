@@ -275,6 +275,8 @@ def _scorecard(options: argparse.Namespace) -> None:
     studies = [load(store, key) for key in options.study or [summary.key for summary in finished(store)]]
     if not studies:
         raise InputError(f"--study: there are none in {store.root}; run one with 'python -m explorer study'")
+    if not pairs(studies):
+        raise InputError("--study: these compare with random weights alone; takes a study of a fine-tuned checkpoint")
     for pair in pairs(studies) if not options.no_all_layers else []:
         evidence = Evidence(store, pair.study)
         for checkpoint in (pair.study.base, pair.finetuned):

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from explorer.all_layers import AllLayers, stored
-from explorer.evidence import Evidence
+from explorer.evidence import Evidence, Missing
 from explorer.patterns import (
     KEPT,
     NOT_SEEN,
@@ -27,7 +27,7 @@ from explorer.patterns import (
     layer_table,
     tasks_differ,
 )
-from explorer.stats import LEVEL, RESAMPLES, bounds, resamples, sums
+from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
 from explorer.study import Study, short_name
 
@@ -82,7 +82,7 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
         return check(before, after) if before and after else Verdict(pattern, UNDECIDED, UNKNOWN)
 
     checks: list[Callable[[Pair], Verdict]] = [
-        lambda pair: rises(pair.study.table, pair.study.base),
+        lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),
         lambda pair: change_is_in_the_higher_layers(layer_table(pair.study.table, pair.study.base, pair.finetuned)),
         lambda pair: known(unchanged, ALL, pair), lambda pair: known(shifts, SHIFT, pair),
         lambda pair: known(ordered, ORDER, pair),
@@ -101,6 +101,29 @@ def rises(table: pd.DataFrame, base: str) -> Verdict:
     best, first = wide.loc[wide.accuracy.idxmax()], wide.loc[0]
     verdict = NOT_SEEN if best.name == 0 else SEEN if best.accuracy_low_all > first.accuracy_high_all else UNDECIDED
     return Verdict(RISE, verdict, f"layer {best.name} has {_accuracy(best)}, layer 0 {_accuracy(first)}")
+
+
+def rises_paired(evidence: Evidence) -> Verdict | None:
+    """The same by bounds of each layer's gain over layer 0 on the same sentences; None where the cache lacks them."""
+    base, whole = evidence.study.base, max(evidence.study.spec.k)
+    try:
+        test = evidence.activations(base, "test")
+        gold, sentence = evidence.codes("test")[test.kept], evidence.words("test").sentence.to_numpy()[test.kept]
+        layers = [evidence.store.arrays(evidence.spec(base, layer)) for layer in range(test.n_layers)]
+    except Missing:
+        return None
+    if not all(found is not None and f"{whole}/test" in found[0] for found in layers):
+        return None
+    right = np.stack([found[0][f"{whole}/test"] == gold for found in layers if found], 1)  # (words, layers)
+    starts = np.flatnonzero(np.diff(sentence, prepend=-1))
+    gain = np.add.reduceat(right.astype(np.int64) - right[:, :1], starts, axis=0)  # (sentences, layers)
+    drawn = draws(len(starts), np.random.default_rng(SEED))
+    values = sums(gain, drawn) / sums(np.diff(starts, append=len(gold)), drawn)[:, None]
+    low, high = simultaneous(values[0][:, None], values[1:, :, None])
+    best = int(values[0].argmax())
+    verdict = SEEN if low.max() > 0 else NOT_SEEN if high[1:].max(initial=-1) < 0 else UNDECIDED
+    gained = _points(values[0, best], low[best, 0], high[best, 0])
+    return Verdict(RISE, verdict, f"most in layer {best}: {gained} points over layer 0's {right[:, 0].mean():.1%}")
 
 
 def unchanged(before: AllLayers, after: AllLayers) -> Verdict:

@@ -14,7 +14,18 @@ from explorer.corpus import CorpusRequest
 from explorer.evidence import Evidence, Missing
 from explorer.methods import BIBTEX, bibtex, paragraph
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED
-from explorer.scorecard import _last_steps, ordered, pairs, rises, scorecard, shifts, to_json, to_markdown, unchanged
+from explorer.scorecard import (
+    _last_steps,
+    ordered,
+    pairs,
+    rises,
+    rises_paired,
+    scorecard,
+    shifts,
+    to_json,
+    to_markdown,
+    unchanged,
+)
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
 from tests.tiny import build
@@ -54,6 +65,14 @@ def test_accuracy_rises_from_layer_0(accuracy: list[float], verdict: str) -> Non
             for metric, off in (("accuracy", 0.0), ("accuracy_low_all", -0.05), ("accuracy_high_all", 0.05))]
     columns = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
     assert rises(pd.DataFrame(rows, columns=columns), "base").verdict == verdict
+
+
+def test_gains_over_layer_0_are_paired(evidence: Evidence, tmp_path: Path) -> None:
+    found = rises_paired(evidence)
+    assert found is not None
+    assert found.verdict in (UNDECIDED, NOT_SEEN)  # layer 0 knows it all: the form determines the label
+    assert "100.0%" in found.because
+    assert rises_paired(Evidence(Store(tmp_path), evidence.study)) is None
 
 
 def test_the_last_step_of_each_run_stands_for_it() -> None:

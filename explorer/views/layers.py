@@ -14,8 +14,6 @@ from explorer.views import trust
 from explorer.views.studies import caution, compared, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
-TOGETHER = ("Off: each layer's interval holds its true value in 95 of 100 samples of test sentences. On: the intervals "
-            "of all layers hold all their true values at once in 95 of 100 (max-T); they are wider.")
 
 
 def show() -> None:
@@ -29,10 +27,12 @@ def show() -> None:
         return
     with heading:
         after = compared(study)
-        measure, together = _measure(store.root, study)
+    measure = _measure(store.root, study)
     caution(study)
-    _draw(store.root, study, after, measure, together)
-    trust.show(store, study, after)
+    charts = st.container()
+    together = trust.show(store, study, after)
+    with charts:
+        _draw(store.root, study, after, measure, together)
     _about(study)
 
 
@@ -46,12 +46,11 @@ def _welcome() -> None:
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
 
 
-def _measure(root: Path, study: Study) -> tuple[str, bool]:
-    """What the charts show, and whether intervals hold for all layers at once."""
+def _measure(root: Path, study: Study) -> str:
+    """What the charts show: its box stands beside the sliders, inside their fragment, which is drawn later."""
+    asked = st.session_state.get("metric", st.query_params.get("metric"))
     titles = cached.measured(root, study.key)
-    measure = st.selectbox("Metric", titles, key="metric", bind="query-params", width=190)
-    together = st.toggle("All layers at once", key="together", bind="query-params", help=TOGETHER)
-    return measure, together
+    return asked if asked in titles else titles[0]
 
 
 def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
@@ -73,7 +72,9 @@ def _position(root: Path, key: str, finetuned: str, measure: str, together: bool
     """Both sliders and the figures at their position."""
     grid = cached.grid(root, key, finetuned, measure, together)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
-    left, right = st.columns(2, gap="large")
+    left, right, box = st.columns([5, 5, 2.5], gap="medium")
+    if box.selectbox("Metric", cached.measured(root, key), key="metric", bind="query-params") != measure:
+        st.rerun()
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]

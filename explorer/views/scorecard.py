@@ -4,6 +4,7 @@ import streamlit as st
 from explorer import cached
 from explorer.patterns import NOT_SEEN, SEEN
 from explorer.scorecard import Line, to_json, to_markdown
+from explorer.views.studies import finished
 
 MARKS = {SEEN: ":green[:material/check_circle:]", NOT_SEEN: ":red[:material/cancel:]"}
 UNSURE = ":gray[:material/help:]"
@@ -13,9 +14,7 @@ def show() -> None:
     """Draw it for the studies that are chosen, all at first."""
     st.title("Scorecard", anchor=False)
     store = cached.store()
-    results = store.root / "results"
-    titles = {study.key: f"{study.title} · {study.created[:10]}"
-              for study in cached.finished(store.root, results.stat().st_mtime_ns if results.is_dir() else 0)}
+    titles = {study.key: f"{study.title} · {study.created[:10]}" for study in finished(store)}
     if not titles:
         st.markdown("No study is finished yet. When one is, the patterns of Durrani, Sajjad & Dalvi 2021 are checked "
                     "on it here.")
@@ -24,13 +23,16 @@ def show() -> None:
         chosen = st.multiselect("Checked on", list(titles), format_func=titles.__getitem__, key="checked",
                                 placeholder="all of them")
     keys = tuple(chosen or titles)
-    changed = max((path.stat().st_mtime_ns for path in results.glob("*.safetensors")), default=0)
+    changed = max((path.stat().st_mtime_ns for path in (store.root / "results").glob("*.safetensors")), default=0)
     lines = cached.scorecard(store.root, keys, changed)
     studies = [cached.load(store.root, key) for key in keys]
     st.caption("The patterns that Durrani, Sajjad & Dalvi 2021 (arXiv 2105.15179) published, on the studies at hand. A "
                "pair of checkpoints says seen or not seen only where a 95 % interval lets it.")
     for line in lines:
         _line(line)
+    if not lines:
+        st.markdown("These studies compare with random weights alone. The patterns are of fine-tuned checkpoints.")
+        return
     with st.container(horizontal=True):
         st.download_button("Markdown", to_markdown(lines, studies), "scorecard.md", icon=":material/download:")
         st.download_button("JSON", to_json(lines, studies), "scorecard.json", icon=":material/download:")

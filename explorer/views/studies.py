@@ -21,7 +21,9 @@ from explorer.views.messages import problem
 def _version(request: StudyRequest) -> str:
     """The settings that differ between studies of the same."""
     sample = f"{request.corpus.limit} sentences, " if request.corpus.limit else ""
-    return f"{sample}{request.pooling} sub-word, L2 {request.probe.l2:g}, L1 {request.probe.l1:g}"
+    raw = "" if request.probe.standardise else ", not standardised"
+    outliers = ", without outliers" if request.probe.drop_outliers else ""
+    return f"{sample}{request.pooling} sub-word, L2 {request.probe.l2:g}, L1 {request.probe.l1:g}{raw}{outliers}"
 
 
 Facet = Callable[[Summary], Hashable]
