@@ -6,6 +6,7 @@ from explorer import cached
 from explorer.charts.errors import TITLES
 from explorer.errors import BOTH_WRONG, GAINED, LOST, confusion
 from explorer.neuron import with_context
+from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import go
 from explorer.views.opening import Opened, opening
@@ -27,16 +28,16 @@ def _body(page: Opened) -> None:
     """The sliders and what they move."""
     left, right = st.columns(2, gap="large")
     ks, last = list(page.study.spec.k), page.n_layers - 1
-    layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
-    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
+    layer = left.slider("Layer (0: embeddings)", 0, last, **address.one_of("layer", range(last + 1), last))
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, **address.one_of("k", ks, ks[-1]))
     frame = cached.predictions(page.root, page.study.key, page.pair, "test", layer, k)
     table, matrix = st.columns([11, 9], gap="medium")
     with table:
         rows = _filtered(page, frame)
         _table(rows)
     with matrix:
-        which = st.segmented_control("Confusion matrix", list(TITLES), default="difference", required=True,
-                                     key="matrix", bind="query-params", format_func=TITLES.__getitem__) or "difference"
+        which = st.segmented_control("Confusion matrix", list(TITLES), required=True, format_func=TITLES.__getitem__,
+                                     **address.one_of("matrix", list(TITLES), "difference")) or "difference"
         spec = cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, which)
         st.vega_lite_chart(spec=spec, key="confusion")
         charts = {title: cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, name)
@@ -48,12 +49,13 @@ def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
     """The words of the chosen kind, label and form, in their context; the surest of the errors first."""
     counts = frame.kind.value_counts()
     kind = st.segmented_control(
-        "Words that the probe", list(KINDS), default=LOST, required=True, key="kind", bind="query-params",
+        "Words that the probe", list(KINDS), required=True, **address.one_of("kind", list(KINDS), LOST),
         help="Lost: right before fine-tuning, wrong after. Gained: the reverse.",
         format_func=lambda name: f"{KINDS[name]}: {counts.get(name, 0):,}") or LOST
     with st.container(horizontal=True):
-        label = st.selectbox("Gold label", [ANY, *page.evidence.labels()], key="gold", bind="query-params", width=200)
-        word = st.text_input("Word holds", key="holds", bind="query-params", placeholder="any", width=200).strip()
+        labels = [ANY, *page.evidence.labels()]
+        label = st.selectbox("Gold label", labels, width=200, **address.one_of("gold", labels, ANY))
+        word = st.text_input("Word holds", placeholder="any", width=200, **address.text("holds")).strip()
     words = cached.words(page.root, page.study.key, "test")
     rows = frame[(frame.kind == kind) & ((frame.gold == label) | (label == ANY))]
     if word:

@@ -5,6 +5,7 @@ import streamlit as st
 from explorer import cached
 from explorer.search import CANDIDATES, WAYS
 from explorer.specs import InputError
+from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import go
 from explorer.views.messages import problem
@@ -22,8 +23,8 @@ def show() -> None:
     if page is None:
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        way = st.segmented_control("Which neurons fire on", WAYS, default="label", required=True, key="by",
-                                   bind="query-params", format_func=NAMES.__getitem__) or "label"
+        way = st.segmented_control("Which neurons fire on", WAYS, required=True, format_func=NAMES.__getitem__,
+                                   **address.one_of("by", WAYS, "label")) or "label"
         query = _query(page, way)
         split = split_choice()
     try:
@@ -42,9 +43,8 @@ def show() -> None:
 def _query(page: Opened, way: str) -> str:
     if way == "label":
         labels = list(page.evidence.labels())
-        return st.selectbox("Label", labels, key="label", bind="query-params", width=260) or labels[0]
-    return st.text_input(NAMES[way], key=way, bind="query-params", help=HELP[way], placeholder=EXAMPLE[way],
-                         width=360)
+        return st.selectbox("Label", labels, width=260, **address.one_of("label", labels, labels[0])) or labels[0]
+    return st.text_input(NAMES[way], help=HELP[way], placeholder=EXAMPLE[way], width=360, **address.text(way))
 
 
 def _results(table: pd.DataFrame) -> None:

@@ -1,9 +1,9 @@
-"""From page to page, with all that the address says kept."""
+"""From page to page: the address of the next, with the study that is open."""
 from typing import NoReturn
 
 import streamlit as st
 
-PASSING = ("job",)  # what concerns one page's moment, not the next page
+KEPT = ("study", "tour", "split")  # what the next page takes over
 
 
 def go(page: str, **changes: object) -> NoReturn:
@@ -17,8 +17,8 @@ def link(label: str, page: str, icon: str, **changes: object) -> None:
 
 
 def address(**changes: object) -> dict[str, str]:
-    """The parameters of this page's address, changed."""
-    kept = {name: value for name, value in st.query_params.items() if name not in PASSING}
+    """The parameters of the next page's address."""
+    kept = {name: st.query_params[name] for name in KEPT if name in st.query_params}
     return {name: str(value) for name, value in (kept | changes).items() if value is not None}
 
 

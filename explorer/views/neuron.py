@@ -10,6 +10,7 @@ from explorer.card import WHEN, Card
 from explorer.charts.neuron import scatter
 from explorer.charts.sentence import MARKS
 from explorer.neuron import SAMPLED, Neuron, activation
+from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import go, link
 from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
@@ -92,7 +93,8 @@ def _compared(key: str, when: str, table: pd.DataFrame) -> None:
     cells = st.session_state[key].selection.cells
     if cells:
         row = table.iloc[cells[0][0]]
-        st.session_state.update({"with": row.neuron, "x": when, "y": row.checkpoint})
+        for name, value in (("with", row.neuron), ("x", when), ("y", row.checkpoint)):
+            address.put(name, value)
 
 
 def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split: str) -> None:
@@ -133,8 +135,8 @@ def _compare(page: Opened, neuron: Neuron, split: str) -> None:
     offer(f"{neuron} {other}", {"scatter": frame}, {"Scatter": spec})
 
 
-def _side(label: str, key: str, default: str) -> str:
-    return st.segmented_control(label, WHEN, default=default, required=True, key=key, bind="query-params") or default
+def _side(label: str, name: str, default: str) -> str:
+    return st.segmented_control(label, WHEN, required=True, **address.one_of(name, WHEN, default)) or default
 
 
 def _export(card: Card, charts: list[dict]) -> None:

@@ -9,6 +9,7 @@ from explorer.evidence import Evidence
 from explorer.neuron import Neuron
 from explorer.specs import InputError
 from explorer.study import SPLITS, Study
+from explorer.views import address
 from explorer.views.evidence import behind
 from explorer.views.messages import problem
 from explorer.views.studies import compared, opened
@@ -54,15 +55,13 @@ def opening(empty: str) -> Opened | None:
 
 def split_choice() -> str:
     """Which words the page looks at."""
-    return st.segmented_control("Words", SPLITS[::-1], default="test", required=True, key="split",
-                                bind="query-params", format_func=WHICH.__getitem__) or "test"
+    return st.segmented_control("Words", SPLITS[::-1], required=True, format_func=WHICH.__getitem__,
+                                **address.one_of("split", SPLITS, "test")) or "test"
 
 
-def neuron_choice(page: Opened, label: str, key: str, default: str) -> Neuron | None:
+def neuron_choice(page: Opened, label: str, name: str, default: str) -> Neuron | None:
     """The neuron that is typed, or in the address; says what is taken instead where there is none such."""
-    if key == "neuron" and key not in st.session_state and key not in st.query_params:
-        st.session_state[key] = default
-    text = st.text_input(label, key=key, bind="query-params", width=220, placeholder=default)
+    text = st.text_input(label, width=220, placeholder=default, **address.text(name, default))
     try:
         return Neuron.parse(text or default, page.n_layers, page.width)
     except InputError as error:

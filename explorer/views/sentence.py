@@ -14,6 +14,7 @@ from explorer.card import WHEN
 from explorer.charts.sentence import MARKS, WIDTH, grid, heatmap
 from explorer.neuron import Neuron
 from explorer.specs import InputError
+from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import link
 from explorer.views.messages import problem
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 OFFERED = 2000  # sentences of the corpus in the list
 LINKED = 1500  # characters of a typed sentence that an address holds
-SET = "Top-k set"
+ONE, SET = "One neuron", "Top-k set"
 MEAN = "their mean activation"
 
 
@@ -138,23 +139,22 @@ def _task(readings: list[Reading]) -> None:
 def _body(page: Opened, given: Given, readings: list[Reading]) -> None:
     """The heat-map and the grid, with what moves them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        by = st.segmented_control("Colour by", ["One neuron", SET], default="One neuron", required=True, key="colour",
-                                  bind="query-params")
+        by = st.segmented_control("Colour by", [ONE, SET], required=True, **address.one_of("colour", [ONE, SET], ONE))
         neuron = label = None
         if by == SET:
-            label = st.selectbox("What the set says for", [MEAN, *page.evidence.labels()], key="for",
-                                 bind="query-params", width=220)
+            labels = [MEAN, *page.evidence.labels()]
+            label = st.selectbox("What the set says for", labels, width=220, **address.one_of("for", labels, MEAN))
         else:
             neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
             if neuron is not None:
                 link("Its card", "neuron", ":material/pin_drop:", neuron=neuron)
-        pieces = st.toggle("Sub-words", key="pieces", bind="query-params")
+        pieces = st.toggle("Sub-words", **address.yes("pieces"))
     left, right = st.columns(2, gap="large")
     ks, last = list(page.study.spec.k), page.n_layers - 1
-    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]} in the probe", ks, ks[-1], key="k",
-                            bind="query-params")
-    layer = left.slider("Layer of the set (0: embeddings)", 0, last, last, key="layer", bind="query-params",
-                        disabled=by != SET)
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]} in the probe", ks,
+                            **address.one_of("k", ks, ks[-1]))
+    layer = left.slider("Layer of the set (0: embeddings)", 0, last, disabled=by != SET,
+                        **address.one_of("layer", range(last + 1), last))
     if by == SET or neuron is not None:
         colours = _colours(page, given, readings, neuron or (layer, k, label or MEAN), pieces)
         _draw(page, given, readings, colours, _title(neuron, layer, k, label, page), k)

@@ -12,10 +12,6 @@ from explorer.store import Store
 from explorer.study import Study
 from explorer.views.links import go
 
-PARAMETERS = ("layer", "k", "neuron", "with", "x", "y", "split", "by", "label", "words", "pattern", "text", "sentence",
-              "colour", "for", "pieces", "kind", "gold", "holds", "matrix", "mark")
-"""What steps set: every step begins from the pages' own defaults."""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -96,7 +92,7 @@ def _go(store: Store, number: int) -> None:
         st.toast("The tour takes a finished study: run one first.")
         return
     step = steps(store, study)[number - 1]
-    go(step.page, **{**dict.fromkeys(PARAMETERS), "study": study.key, "tour": number, **step.state})
+    go(step.page, study=study.key, tour=number, split=None, **step.state)
 
 
 def _study(store: Store) -> Study | None:
