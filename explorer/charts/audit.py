@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, k_axis, percent
+from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, in_points, k_axis, percent
 from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, live, value_axis
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
@@ -53,7 +53,7 @@ def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCha
             alt.Tooltip("label:N"), alt.Tooltip("checkpoint:N"), alt.Tooltip("k:Q", title="neurons needed"),
             alt.Tooltip("oracle:Q", title="oracle on dev (%)", format=".1f"), alt.Tooltip("n:Q", title="dev words")])
     lines = here.mark_line(color=NEUTRAL, strokeWidth=2).encode(x=x, y=y, detail="label:N")
-    title = f"'Neurons that a label needs, within {points(delta)} of its oracle on dev, layer ' + {LAYER}"
+    title = f"'Neurons that a label needs, within {in_points(delta)} of its oracle on dev, layer ' + {LAYER}"
     return live(table, title, FRAME + CELL * table.label.nunique(), [lines, points], ks)
 
 
@@ -100,9 +100,9 @@ def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerCha
     tooltip = [alt.Tooltip("name:N", title="method"), alt.Tooltip("k:Q"),
                *(alt.Tooltip(f"{field}:Q", title=title, format=".0f") for field, title in (
                    ("value", "shared, mean (%)"), ("low", "least of all pairs"), ("high", "most")))]
-    band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods())
+    band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods(3))
     line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=50, filled=True)).encode(
-        x=x, y=y, color=_methods(), tooltip=tooltip)
+        x=x, y=y, color=_methods(3), tooltip=tooltip)
     rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
     title = f"'Stability over resamples, layer ' + {LAYER}"
@@ -113,7 +113,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(name=table.method.map(METHODS)).drop(columns=["method", "checkpoint"])
 
 
-def _methods() -> alt.Color:
+def _methods(columns: int = 5) -> alt.Color:
     return alt.Color("name:N", scale=alt.Scale(domain=list(METHODS.values()), range=PALETTE),
                      legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, symbolSize=120, symbolOpacity=1,
-                                       columns=5))
+                                       columns=columns))
