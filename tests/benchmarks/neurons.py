@@ -2,7 +2,7 @@
 
 Rankings run on activations that are made up, shaped as a 13 x 768 model's; the grid of probes on all-MiniLM-L6-v2 and
 EWT's dev split, from ../shared beside the repository, against NeuroX's probes on the same neurons in the same run:
-pip install --no-deps neurox==1.0.9. Seconds are of the wall and of the processor: on a busy machine the second tell more.
+pip install --no-deps neurox==1.0.9. Seconds are of the wall and of the processor: on a busy machine trust the latter.
 """
 import argparse
 import contextlib
@@ -37,7 +37,7 @@ EPOCHS = 10  # NeuroX's default, as is its batch of 32
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--layers", default="0,1,2,3,4,5,6", help="of the grid; the whole takes 14 such layers")
-    parser.add_argument("--wide", action="store_true", help=argparse.SUPPRESS)  # in a process of its own, for its memory
+    parser.add_argument("--wide", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args([] if arguments is None else arguments)
     if options.wide:
         wide()
