@@ -4,12 +4,14 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, k_axis, percent
+from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, in_points, k_axis, percent
 from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, live, value_axis
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
+LOW = 330  # pixels of the two charts at the foot
 CELL = 22  # pixels of a row of a map
+FRAME, MAP_FRAME = 120, 190  # pixels of what stands around the rows: title, legend, axis
 
 
 def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
@@ -23,7 +25,7 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blueorange", domain=[-most, most], domainMid=0),
                        legend=alt.Legend(title="Share of the label's |weight| (%), signed", orient="top",
                                          titleLimit=400, titleFontSize=FONT, labelFontSize=FONT,
-                                         gradientLength=260, format="+.1f"))
+                                         gradientLength=260, format=".1f"))
     tooltip = [alt.Tooltip("label:N"), alt.Tooltip("neuron:N"), alt.Tooltip("place:Q", title="place by LCA"),
                alt.Tooltip("share:Q", title="share (%)", format="+.2f"), alt.Tooltip("weight:Q", format="+.3f"),
                alt.Tooltip("serves:N", title="among the label's own top k")]
@@ -32,7 +34,7 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
     dots = alt.Chart().transform_filter("datum.serves").mark_point(
         filled=True, size=14, color="black", opacity=0.8).encode(x=x, y=y, tooltip=tooltip)
     axis = alt.AxisConfig(labelFontSize=FONT - 2 if columns > 25 or rows > 25 else FONT, titleFontSize=FONT, grid=False)
-    return alt.LayerChart(layer=[cells, dots], height=max(160, CELL * rows), data=table, config=alt.Config(axis=axis),
+    return alt.LayerChart(layer=[cells, dots], height=MAP_FRAME + CELL * rows, data=table, config=alt.Config(axis=axis),
                           title=alt.TitleParams(heading, fontSize=FONT + 3, offset=8))
 
 
@@ -51,8 +53,8 @@ def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCha
             alt.Tooltip("label:N"), alt.Tooltip("checkpoint:N"), alt.Tooltip("k:Q", title="neurons needed"),
             alt.Tooltip("oracle:Q", title="oracle on dev (%)", format=".1f"), alt.Tooltip("n:Q", title="dev words")])
     lines = here.mark_line(color=NEUTRAL, strokeWidth=2).encode(x=x, y=y, detail="label:N")
-    title = f"'Neurons that a label needs, within {points(delta)} of its oracle on dev, layer ' + {LAYER}"
-    return live(table, title, max(160, CELL * table.label.nunique()), [lines, points], ks)
+    title = f"'Neurons that a label needs, within {in_points(delta)} of its oracle on dev, layer ' + {LAYER}"
+    return live(table, title, FRAME + CELL * table.label.nunique(), [lines, points], ks)
 
 
 def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> alt.LayerChart:
@@ -68,7 +70,7 @@ def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> 
     rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
     where = "', all layers at once'" if over_all else f"', layer ' + {LAYER}"
-    return live(_named(shown), f"'Ranked by each method, then probed alike, {role}' + {where}", HEIGHT,
+    return live(_named(shown), f"'Ranked by each method, then probed alike, {role}' + {where}", HEIGHT + 60,
                 [rule, line], ks)
 
 
@@ -85,8 +87,8 @@ def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart
     text = here.mark_text(fontSize=FONT + 1).encode(
         x=x, y=y, text=alt.Text("value:Q", format=".0f"),
         color=alt.condition("datum.value > 55", alt.value("white"), alt.value("#222")))
-    title = f"'Shared by the methods in their top ' + {K} + ' (%), {role}, layer ' + {LAYER}"
-    return live(shown[["layer", "k", "one", "other", "value"]], title, 230, [cells, text], ks)
+    title = f"'Top ' + {K} + ' shared by two methods (%), layer ' + {LAYER}"
+    return live(shown[["layer", "k", "one", "other", "value"]], title, LOW, [cells, text], ks)
 
 
 def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart:
@@ -98,19 +100,20 @@ def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerCha
     tooltip = [alt.Tooltip("name:N", title="method"), alt.Tooltip("k:Q"),
                *(alt.Tooltip(f"{field}:Q", title=title, format=".0f") for field, title in (
                    ("value", "shared, mean (%)"), ("low", "least of all pairs"), ("high", "most")))]
-    band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods())
+    band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods(3))
     line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=50, filled=True)).encode(
-        x=x, y=y, color=_methods(), tooltip=tooltip)
+        x=x, y=y, color=_methods(3), tooltip=tooltip)
     rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
-    title = f"'Stability over resamples of the training sentences, {role}, layer ' + {LAYER}"
-    return live(shown, title, 230, [rule, band, line], ks)
+    title = f"'Stability over resamples, layer ' + {LAYER}"
+    return live(shown, title, LOW, [rule, band, line], ks)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(name=table.method.map(METHODS)).drop(columns=["method", "checkpoint"])
 
 
-def _methods() -> alt.Color:
+def _methods(columns: int = 5) -> alt.Color:
     return alt.Color("name:N", scale=alt.Scale(domain=list(METHODS.values()), range=PALETTE),
-                     legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, symbolSize=120))
+                     legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, symbolSize=120, symbolOpacity=1,
+                                       columns=columns))

@@ -30,7 +30,7 @@ def colours() -> tuple[alt.Color, alt.Shape]:
             alt.Shape("checkpoint:N", legend=shown, scale=alt.Scale(domain=names, range=SHAPES)))
 
 
-def points(delta: float) -> str:
+def in_points(delta: float) -> str:
     """A delta in words."""
     return f"{delta:g} {'point' if delta == 1 else 'points'}"
 
@@ -82,7 +82,7 @@ def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCh
     base = alt.Chart().encode(x=x, y=y, color=colour)
     rule = alt.Chart(pd.DataFrame({"layer": range(last + 1)})).transform_filter(AT_LAYER).mark_rule(
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
-    title = f"'Minimal neuron set of each layer, within {points(delta)} of the oracle on dev'"
+    title = f"'Minimal neuron set of each layer, within {in_points(delta)} of the oracle on dev'"
     return live(table, title, HEIGHT, [rule, base.mark_line(strokeWidth=2.5),
                                        base.mark_point(filled=True, size=90, opacity=1).encode(
                                            shape=shape, tooltip=tooltip)], ks)
@@ -107,7 +107,7 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
                alt.Tooltip("low:Q", title="95 % from", format=".2f"), alt.Tooltip("high:Q", title="to", format=".2f")]
         span = middle.mark_rect(color=NEUTRAL, opacity=0.22, clip=True).encode(x="low:Q", x2="high:Q", tooltip=tip)
         centre = middle.mark_rule(color=NEUTRAL, strokeWidth=2.5).encode(x="centre:Q", tooltip=tip)
-        found.append(live(rows, f"'{role.capitalize()}: layers of the top ' + {K} + ' neurons of all layers'", LOW,
+        found.append(live(rows, f"'{role.capitalize()}: layers of the top ' + {K} + ' neurons'", LOW,
                           [headroom, span, bars, centre], ks))
     here = alt.Chart().transform_filter(AT_K)
     change = here.mark_bar(color=NEUTRAL, size=min(34.0, 330 / (last + 1))).encode(
@@ -153,7 +153,7 @@ def similarity(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
     bottom = min(0.0, float(rows.low.min()))
     y = alt.Y("value:Q", scale=alt.Scale(domain=[bottom, 1.03], nice=False),
               axis=value_axis("Similarity (1: unchanged)", ".1f", tickCount=6))
-    names = {"cka": "linear CKA", "median": "neurons' correlation (median, 5 to 95 %)"}
+    names = {"cka": "linear CKA", "median": "correlation (5, 50, 95 %)"}
     colour = alt.Color("what:N", scale=alt.Scale(domain=list(names.values()), range=["#7a4fa3", NEUTRAL]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, labelLimit=420, symbolSize=120))
     lines = alt.Chart().transform_fold(["cka", "median"], as_=["key", "value"]).transform_calculate(
