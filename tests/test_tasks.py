@@ -4,6 +4,7 @@ import lzma
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -175,3 +176,25 @@ def test_glue_is_read_whole(shared: Path, name: str, train: int, dev: int) -> No
     data = read_task(name, str(shared / "data" / "glue"))
     assert (len(data.train), len(data.dev)) == (train, dev)
     assert len(data.train.texts[0]) == (1 if name in ("sst2", "cola") else 2)
+
+
+@pytest.mark.parametrize(("task", "columns", "labels"), [
+    ("rte", {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [1, 0]}, [1, 0]),
+    ("mrpc", {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [1, 0]}, [1, 0]),
+    ("cola", {"sentence": ["a", "b"], "label": [1, 0], "idx": [0, 1]}, [1, 0]),
+    ("stsb", {"sentence1": ["a", "b"], "sentence2": ["c", "d"], "label": [2.5, 0.0]}, [2.5, 0.0]),
+])
+def test_parquet_as_the_hub_has_it(tmp_path: Path, task: str, columns: dict, labels: list) -> None:
+    (tmp_path / task).mkdir()
+    for name in ("train", "validation"):
+        pd.DataFrame(columns).to_parquet(tmp_path / task / f"{name}-00000-of-00001.parquet")
+    found = read_task(task, str(tmp_path))
+    assert found.train.targets.tolist() == found.dev.targets.tolist() == labels
+    assert found.train.texts[0][0] == "a"
+    assert found.dev_set == "validation-00000-of-00001.parquet"
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "own.parquet").write_text("sentence\tlabel\n")
+    with pytest.raises(InputError, match=r"own\.parquet: cannot be read as parquet"):
+        read_task("classification", str(tmp_path / "own.parquet"))

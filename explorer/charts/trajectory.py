@@ -165,12 +165,12 @@ def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
 def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float]], steps: int | None,
            most: int = 400) -> alt.LayerChart:
     """Training loss by step, at most so many means of neighbours, and the dev loss at each checkpoint (points)."""
-    trained = pd.DataFrame(found, columns=["step", "loss"])
+    trained = pd.DataFrame(found, columns=["step", "loss"], dtype=float)
     trained = trained.groupby(trained.index // max(1, -(-len(trained) // most))).mean()
     last = steps or max([step for step, _ in (*found, *points)], default=1)
     x = alt.X("step:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(title="Training step", format="d"))
     y = alt.Y("loss:Q", axis=value_axis("Loss", "~g", tickCount=5), scale=alt.Scale(zero=False))
-    kinds = pd.concat([trained.assign(of="training"), pd.DataFrame(points, columns=["step", "loss"]).assign(of="dev")])
+    kinds = pd.concat([trained.assign(of="training"), pd.DataFrame(points, columns=["step", "loss"], dtype=float).assign(of="dev")])
     colour = alt.Color("of:N", scale=alt.Scale(domain=["training", "dev"], range=[NEUTRAL, LOW_HIGH[-1]]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, offset=2))
     dev = alt.Chart().transform_filter("datum.of == 'dev'")
@@ -185,7 +185,7 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
 def scores(known: History) -> alt.LayerChart:
     """Dev score at each checkpoint so far, on the time axis of losses()."""
     points = pd.DataFrame([(point.step, 100 * point.dev_score) for point in known.points
-                           if point.dev_score is not None], columns=["step", "score"])
+                           if point.dev_score is not None], columns=["step", "score"], dtype=float)
     if known.baseline is not None:
         points = points.assign(baseline=100 * known.baseline)
     scale = _scores(points)
