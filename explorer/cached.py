@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -10,14 +10,17 @@ import streamlit as st
 
 from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
 from explorer import scorecard as cards
+from explorer.charts import audit, measures
 from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
-from explorer.charts import measures
 from explorer.charts import neuron as neuron_charts
+from explorer.charts import neurons as neurons_charts
 from explorer.charts import overview as small
 from explorer.charts import trajectory as run_charts
 from explorer.evidence import Evidence
 from explorer.history import History, histories
+from explorer.neurons import tables
+from explorer.neurons.analysis import Neurons
 from explorer.probe import Probe
 from explorer.store import Store, default_root
 from explorer.work import RunRequest
@@ -235,3 +238,63 @@ def reader(name: str, digest: str) -> Reader:
 def reading(name: str, digest: str, words: tuple[str, ...], pooling: str) -> Reading:
     """What a checkpoint makes of one sentence; to be read only."""
     return reader(name, digest).read(words, pooling)
+
+
+def neurons(root: Path, key: str, finetuned: str) -> Neurons:
+    """The analysis of a pair, as far as it is there; what follows is called for parts that are."""
+    return Neurons(Store(root), load(root, key), finetuned)
+
+
+@st.cache_resource(max_entries=64)
+def neuron_table(root: Path, key: str, finetuned: str, what: str) -> Any:
+    """What tables.<what> makes of a pair; to be read only."""
+    return getattr(tables, what)(neurons(root, key, finetuned))
+
+
+@st.cache_resource(max_entries=32)
+def curves(root: Path, key: str, finetuned: str, method: str, probe: str, over_all: bool) -> dict:
+    """Vega-Lite of accuracy on the top, random and bottom neurons by a method."""
+    here = neurons(root, key, finetuned)
+    shown = tables.curves_of(neuron_table(root, key, finetuned, "curves"), method,
+                             None if method == "lca" else neuron_table(root, key, finetuned, "audit"))
+    heading = f"Accuracy by number of neurons, by {audit.METHODS[method]}"
+    return neurons_charts.curves(shown[shown.probe == probe], here.study.spec.k, over_all, heading).to_dict()
+
+
+@st.cache_resource(max_entries=8)
+def histograms(root: Path, key: str, finetuned: str) -> list[dict]:
+    """Vega-Lite of where the top neurons of all layers live."""
+    counts, centres = neuron_table(root, key, finetuned, "where")
+    return [chart.to_dict() for chart in neurons_charts.histograms(counts, centres, load(root, key).spec.k)]
+
+
+@st.cache_resource(max_entries=8)
+def movement(root: Path, key: str, finetuned: str) -> list[dict]:
+    """Vega-Lite of where the neurons went."""
+    table = neuron_table(root, key, finetuned, "moved")
+    return [draw(table, load(root, key).spec.k).to_dict() for draw in (neurons_charts.moved, neurons_charts.similarity)]
+
+
+@st.cache_resource(max_entries=32)
+def sets(root: Path, key: str, finetuned: str, delta: float) -> list[dict]:
+    """Vega-Lite of the minimal sets, of layers and of labels."""
+    here = neurons(root, key, finetuned)
+    return [draw(tables.roles(here, found(here.study, here.pair, delta)), here.study.spec.k, delta).to_dict()
+            for found, draw in ((tables.minimal, neurons_charts.minimal), (tables.needed, audit.needed))]
+
+
+@st.cache_resource(max_entries=64)
+def label_map(root: Path, key: str, finetuned: str, role: str, layer: int, k: int) -> tuple[pd.DataFrame, dict]:
+    """The map of a layer's top k and its Vega-Lite; to be read only."""
+    here = neurons(root, key, finetuned)
+    table = tables.label_map(here, here.pair[tables.ROLES.index(role)], layer, k)
+    heading = f"What the top {k} neurons weigh for each label, layer {layer}, {role}"
+    return table, audit.label_map(table, heading).to_dict()
+
+
+@st.cache_resource(max_entries=16)
+def audits(root: Path, key: str, finetuned: str, role: str, over_all: bool) -> list[dict]:
+    """Vega-Lite of the ranking audit."""
+    ks, (pairs, stable) = load(root, key).spec.k, neuron_table(root, key, finetuned, "overlaps")
+    return [audit.audit(neuron_table(root, key, finetuned, "audit"), ks, role, over_all).to_dict(),
+            audit.overlap(pairs, ks, role).to_dict(), audit.stability(stable, ks, role).to_dict()]

@@ -1,4 +1,4 @@
-"""python -m explorer: extract, finetune, study, scorecard and cache from the shell.
+"""python -m explorer: extract, finetune, study, neurons, scorecard and cache from the shell.
 
 Exit codes: 0 done, 2 the input cannot be used (the message on standard error says why), 130 interrupted.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from explorer.cli_neurons import add_neurons
 from explorer.corpus import CorpusRequest
 from explorer.runs import FRACTIONS, FinetuneRequest
 from explorer.specs import InputError, ProbeSpec
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_study(commands)
     _add_extract(commands)
     _add_finetune(commands)
+    add_neurons(commands)
     _add_scorecard(commands)
     _add_cache(commands)
     return parser
@@ -117,12 +119,15 @@ def _add_probe(command: argparse.ArgumentParser) -> None:
 
 def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune = commands.add_parser("finetune", help="fine-tune a model on a sentence task, keeping checkpoints",
-                               description="Fine-tune on GLUE-format TSVs and keep checkpoints along the run. "
+                               description="Fine-tune on tasks of GLUE or your own, keeping checkpoints along the run. "
                                            "A run that was stopped goes on where it was.")
     tune.add_argument("--model", required=True, help="hub id[@revision], folder or starter name")
-    tune.add_argument("--task", required=True, help=f"one of {', '.join(TASKS)}")
-    tune.add_argument("--data", required=True, metavar="DIR", help="folder of the task's train and dev TSVs")
-    tune.add_argument("--out", required=True, metavar="DIR", help="folder of the run, for instance runs/sst2")
+    tune.add_argument("--task", required=True, metavar="TASK[,TASK...]",
+                      help=f"one or several of {', '.join(TASKS)}")
+    tune.add_argument("--data", required=True, metavar="DIR",
+                      help="GLUE's folder, a task's folder with train and dev (TSV or parquet), or one file")
+    tune.add_argument("--out", required=True, metavar="DIR",
+                      help="folder of the run, for instance runs/sst2; of several tasks, each has its folder in it")
     defaults = FinetuneRequest("", "", "", "")
     tune.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     tune.add_argument("--epochs", type=float, default=defaults.epochs)
@@ -133,6 +138,9 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune.add_argument("--limit", type=int, metavar="N", help="train on so many rows, chosen by the seed")
     tune.add_argument("--fractions", type=_decimal, default=FRACTIONS, metavar="0,0.25,1",
                       help="parts of the run at which a checkpoint is kept (default: 0, 1/16, 1/8, 1/4, 1/2, 1)")
+    tune.add_argument("--freeze", type=int, metavar="N",
+                      help="leave the embeddings and the N lowest blocks as they are")
+    tune.add_argument("--reinitialise", type=int, default=0, metavar="N", help="begin the N highest blocks anew")
     tune.set_defaults(run=_finetune)
 
 
@@ -209,6 +217,8 @@ def _study(options: argparse.Namespace) -> None:
                            options.control, not options.no_description_length)
     if options.csv and not Path(options.csv).absolute().parent.is_dir():
         raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
+    if options.csv and Path(options.csv).is_dir():
+        raise InputError(f"--csv {options.csv}: is a folder; takes the name of a file")
     study = run_study(request, Store(default_root()), _Console())
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -244,12 +254,15 @@ def _extract(options: argparse.Namespace) -> None:
 def _finetune(options: argparse.Namespace) -> None:
     from explorer.finetune import finetune
 
-    request = FinetuneRequest(
-        options.model, options.task, options.data, options.out, learning_rate=options.learning_rate,
-        epochs=options.epochs, batch_size=options.batch_size, max_length=options.max_length,
-        weight_decay=options.weight_decay, seed=options.seed, limit=options.limit, fractions=options.fractions,
-    )
-    print(finetune(request, _Console()))
+    tasks = options.task.split(",")
+    for task in tasks:
+        request = FinetuneRequest(
+            options.model, task, options.data, str(Path(options.out) / task) if len(tasks) > 1 else options.out,
+            learning_rate=options.learning_rate, epochs=options.epochs, batch_size=options.batch_size,
+            max_length=options.max_length, weight_decay=options.weight_decay, seed=options.seed, limit=options.limit,
+            fractions=options.fractions, freeze=options.freeze, reinitialise=options.reinitialise,
+        )
+        print(finetune(request, _Console()))
 
 
 def _scorecard(options: argparse.Namespace) -> None:

@@ -6,12 +6,16 @@ weights as if it had not been.
 import functools
 import itertools
 import math
+import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import (
     AutoModelForSequenceClassification,
@@ -94,7 +98,7 @@ def _keep(run: Run, training: "_Training", watch: Callable[[], None]) -> None:
     dev_loss, dev = training.score(watch)
     losses = training.losses[max(run.saved, default=0):]
     run.tell(training.losses)
-    with into_place(run.folder / f"checkpoint-{training.step}") as folder:
+    with into_place(run.folder / f"checkpoint-{training.step}") as folder, _plain_errors():
         training.save_checkpoint(folder)
     run.add(
         training.step, epoch=training.step / run.steps * run.record["epochs"],
@@ -203,8 +207,8 @@ class _Training:
         }
         if self.device.type == "cuda":
             state["cuda_rng"] = torch.cuda.get_rng_state()
-        with into_place(path) as temporary:
-            torch.save(state, temporary)
+        with into_place(path) as temporary, _plain_errors(), temporary.open("wb") as file:
+            torch.save(state, file)
 
     def restore(self, path: Path) -> None:
         """Stand where save() was called."""
@@ -215,6 +219,21 @@ class _Training:
         torch.set_rng_state(state["rng"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_rng"])
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What torch and safetensors make of a disk that refuses, as the OSError that it was."""
+    try:
+        yield
+    except SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _load(

@@ -1,22 +1,17 @@
 """Which part of a model a run leaves as it is, and which it begins anew."""
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
 from torch import nn
 
 from explorer.specs import InputError
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
 EMBEDDINGS = re.compile(r"emb|^wte\.|^wpe\.")  # in the names of an encoder's parameters
 
 
-def prepare(model: PreTrainedModel, freeze: int | None, reinitialise: int) -> None:
-    """Freeze the embeddings and the lowest blocks, None for nothing; begin the highest blocks anew.
+def prepare(model: Any, freeze: int | None, reinitialise: int) -> None:
+    """Freeze a PreTrainedModel's embeddings and lowest blocks, None for nothing; begin its highest blocks anew.
 
     New weights are drawn as the model's family draws them, from torch's generator. Raises InputError for more blocks
     than there are, and where blocks share their weights (ALBERT).
@@ -40,7 +35,7 @@ def prepare(model: PreTrainedModel, freeze: int | None, reinitialise: int) -> No
             parameter.requires_grad_(False)
 
 
-def blocks(model: PreTrainedModel) -> nn.ModuleList:
+def blocks(model: Any) -> nn.ModuleList:
     """The encoder's blocks, the lowest first."""
     n, shared = model.config.num_hidden_layers, hasattr(model.config, "num_hidden_groups")
     for module in model.base_model.modules():

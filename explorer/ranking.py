@@ -145,7 +145,7 @@ def _descending(score: np.ndarray) -> Ranking:
 
 def _check(x: np.ndarray, y: np.ndarray) -> None:
     if x.ndim != 2 or y.shape != x.shape[:1] or not len(y):
-        raise InputError(f"activations: shape {x.shape} with {y.shape} labels; a ranking takes (words, neurons), (words,)")
+        raise InputError(f"activations: shape {x.shape}, labels {y.shape}; a ranking takes (words, neurons), (words,)")
     bad = np.flatnonzero(~np.isfinite(x).all(0))
     if len(bad):
         raise InputError(f"activations: neuron {bad[0]} has values that are nan or infinite")

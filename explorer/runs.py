@@ -17,6 +17,7 @@ from typing import Any
 
 import filelock
 
+from explorer.files import explained
 from explorer.models import Checkpoint
 from explorer.specs import FORMAT, InputError
 from explorer.tasks import TaskData
@@ -171,16 +172,20 @@ def _open(folder: Path, request: FinetuneRequest, base: Checkpoint, data: TaskDa
 
 @contextlib.contextmanager
 def into_place(path: Path) -> Iterator[Path]:
-    """A temporary name to write a file or folder to: moved to path if all goes well, removed if not."""
+    """A temporary name to write a file or folder to: moved to path if all goes well, removed if not.
+
+    Raises InputError for a disk that is full or may not be written to.
+    """
     temporary = path.with_name(f".{path.name}")
-    _remove(temporary)
-    try:
-        yield temporary
-        if path.is_dir():  # of a run that was killed before it wrote the folder down
-            _remove(path)
-        temporary.replace(path)
-    finally:
+    with explained(path):
         _remove(temporary)
+        try:
+            yield temporary
+            if path.is_dir():  # of a run that was killed before it wrote the folder down
+                _remove(path)
+            temporary.replace(path)
+        finally:
+            _remove(temporary)
 
 
 def _remove(path: Path) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from explorer.specs import InputError, digest
 
 STARTER_TASKS = Path(__file__).resolve().parent / "starter" / "tasks"
-OWN = (("sentence1", "sentence2", "label"), ("sentence", "label"))
+PAIR = ("sentence1", "sentence2", "label")
+OWN = (PAIR, ("sentence", "label"))
 DEV_SHARE, DEV_MOST = 0.2, 1000  # of the rows, where a dev set has to be cut from them
 DECODE_ERRORS = (UnicodeDecodeError, EOFError, lzma.LZMAError, gzip.BadGzipFile, zlib.error)
 
@@ -37,13 +38,14 @@ TASKS = {
     "sst2": Task((("sentence", "label"),), ("0", "1"), folder="SST-2"),
     "cola": Task((("sentence", "label"),), ("0", "1"), ("accuracy", "matthews"), folder="CoLA",
                  header=("source", "label", "mark", "sentence")),
-    "mrpc": Task((("#1 String", "#2 String", "Quality"),), ("0", "1"), ("accuracy", "f1"), folder="MRPC"),
-    "rte": Task((("sentence1", "sentence2", "label"),), ("entailment", "not_entailment"), folder="RTE"),
+    "mrpc": Task((("#1 String", "#2 String", "Quality"), PAIR), ("0", "1"), ("accuracy", "f1"), folder="MRPC"),
+    "rte": Task((PAIR,), ("entailment", "not_entailment"), folder="RTE"),
     "qnli": Task((("question", "sentence", "label"),), ("entailment", "not_entailment"), folder="QNLI"),
     "mnli": Task((("sentence1", "sentence2", "gold_label"), ("premise", "hypothesis", "label")),
                  ("entailment", "neutral", "contradiction"), folder="MNLI", dev="dev_matched"),
-    "qqp": Task((("question1", "question2", "is_duplicate"),), ("0", "1"), ("accuracy", "f1"), folder="QQP"),
-    "stsb": Task((("sentence1", "sentence2", "score"),), metrics=("pearson", "spearman"), regression=True,
+    "qqp": Task((("question1", "question2", "is_duplicate"), ("question1", "question2", "label")), ("0", "1"),
+                ("accuracy", "f1"), folder="QQP"),
+    "stsb": Task((("sentence1", "sentence2", "score"), PAIR), metrics=("pearson", "spearman"), regression=True,
                  folder="STS-B"),
     "classification": Task(OWN),
     "regression": Task(OWN, metrics=("pearson", "spearman"), regression=True),
@@ -92,16 +94,17 @@ class TaskData:
 
 
 def read_task(name: str, data: str, limit: int | None = None, seed: int = 0) -> TaskData:
-    """Read a task's train and dev rows from TSVs (plain, .gz or .xz; GLUE's have no quoting).
+    """Read a task's train and dev rows from TSVs (plain, .gz or .xz; GLUE's have no quoting) or parquet.
 
-    data is a GLUE folder, a task's own folder in it, or one file. Where train or dev is missing, dev is a cut
-    of the rows there are, by the seed: a fifth, at most 1,000. limit keeps so many training rows, sampled.
+    data is a GLUE folder, as GLUE or the hub name its folders and files, a task's own folder in it, or one file. Where
+    train or dev is missing, dev is a cut of the rows there are, by the seed: a fifth, at most 1,000. limit keeps so
+    many training rows, sampled.
     Raises InputError for an unknown task, missing files, ragged rows, and labels that the task does not have.
     """
     if name not in TASKS:
         raise InputError(f"task {name!r}: takes one of {', '.join(TASKS)}")
     task, rng = TASKS[name], np.random.default_rng(seed)
-    files = _files(Path(data), task)
+    files = _files(Path(data), name, task)
     train, *others = [_read(path, task) for path in files]
     dev_set = files[-1].name
     if others:
@@ -141,31 +144,35 @@ def _score(metric: str, gold: np.ndarray, predicted: np.ndarray) -> float:
     return correlation(gold, predicted).statistic
 
 
-def _files(data: Path, task: Task) -> list[Path]:
+def _files(data: Path, name: str, task: Task) -> list[Path]:
     """The train and the dev file, or the one that there is."""
     if data.is_file():
         return [data]
     if not data.is_dir():
         raise InputError(f"data: there is no file or folder {data}")
-    if task.folder and (data / task.folder).is_dir():
-        data = data / task.folder
+    data = next((data / folder for folder in (task.folder, name) if folder and (data / folder).is_dir()), data)
     files = [path for stem in ("train", task.dev) for path in _named(data, stem)]
     if not files:
-        raise InputError(f"data: {data} has neither train.tsv nor {task.dev}.tsv (plain, .gz or .xz)")
+        raise InputError(f"data: {data} has neither train.tsv nor {task.dev}.tsv (plain, .gz or .xz), nor "
+                         "parquet files of these names")
     return files
 
 
 def _named(folder: Path, stem: str) -> list[Path]:
-    """stem.tsv or stem.sample.tsv, plain or compressed; raises InputError when there are two."""
-    found = sorted(p for p in folder.iterdir() if re.fullmatch(rf"{stem}(\.\w+)?\.tsv(\.gz|\.xz)?", p.name))
+    """stem.tsv or stem.sample.tsv, plain or compressed, or the hub's parquet; raises InputError when there are two."""
+    hub = stem.replace("dev", "validation")
+    pattern = rf"{stem}(\.\w+)?\.tsv(\.gz|\.xz)?|({stem}|{hub})(-\d+-of-\d+)?\.parquet"
+    found = sorted(p for p in folder.iterdir() if re.fullmatch(pattern, p.name))
     if len(found) > 1:
         raise InputError(f"data: {folder} has {' and '.join(p.name for p in found)}; takes one of them")
     return found
 
 
 def _read(path: Path, task: Task) -> list[Row]:
-    lines = _lines(path)
-    header = task.header or tuple(next(lines, (0, ()))[1])
+    parquet = path.suffix == ".parquet"
+    lines = _parquet(path, task) if parquet else _lines(path)
+    header = () if parquet else task.header
+    header = header or tuple(next(lines, (0, ()))[1])
     columns = next((names for names in task.columns if set(names) <= set(header)), None)
     if columns is None:
         wanted = " or ".join(", ".join(names) for names in task.columns)
@@ -196,6 +203,23 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
     except DECODE_ERRORS as error:
         raise InputError(f"{path}, after line {number}: cannot be read ({error}); takes UTF-8 text, "
                          "plain or whole .gz or .xz") from error
+
+
+def _parquet(path: Path, task: Task) -> Iterator[tuple[int, list[str]]]:
+    """The columns' names, then number and cells of each row; the hub's labels are numbers of the task's."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{path}: cannot be read as parquet ({error})") from error
+    yield 0, table.column_names
+    names = dict(enumerate(task.labels))
+    columns = [[names.get(value, value) for value in column.to_pylist()] if name == "label" else column.to_pylist()
+               for name, column in zip(table.column_names, table.columns, strict=True)]
+    for number, cells in enumerate(zip(*columns, strict=True), 1):
+        yield number, ["" if cell is None else str(cell) for cell in cells]
 
 
 def _cut(rows: list[Row], rng: np.random.Generator) -> tuple[list[Row], list[Row]]:

@@ -7,6 +7,11 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
+from explorer.corpus import CorpusRequest
+from explorer.neurons.analysis import Neurons, NeuronsRequest, run_neurons
+from explorer.store import Store
+from explorer.study import StudyRequest, run_study
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -16,3 +21,17 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"needs real corpora and models in {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def neurons(tmp_path_factory: pytest.TempPathFactory) -> Neurons:
+    """A small study and the whole analysis of its neurons; its cache is to be read only."""
+    from tests.tiny import build
+    from tests.words import write_corpus
+
+    folder = tmp_path_factory.mktemp("neurons")
+    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
+    store = Store(folder / "cache")
+    study = run_study(StudyRequest(str(base), (str(tuned),), CorpusRequest(**write_corpus(folder)), k=(1, 2, 4, 8)),
+                      store)
+    return run_neurons(NeuronsRequest(study.key, study.finetuned[0]), store)

@@ -89,13 +89,31 @@ def test_fine_tuning_and_studying_its_checkpoints(
     assert main(study(given, finetuned=str(run / "checkpoint-8"))) == 0
 
 
+@pytest.mark.parametrize(("text", "options"), [
+    ("{word} {label} X\n", ["--columns", "0,1"]),
+    ("X\t{label}\t{word}\n", ["--columns", "2,1"]),
+    ("{word},{label}\n", ["--columns", "0,1", "--separator", ","]),
+    ("{word} \t{label}\n", ["--columns", "0,1", "--separator", r"\t"]),
+    ("{word} {label}\r\n", ["--property", "column 1"]),
+])
+def test_columns_as_a_user_names_them(
+    given: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, options: list[str],
+) -> None:
+    sentence = "".join(text.format(word=word, label=label) for word, label in (("the", "DET"), ("cat", "NOUN")))
+    (tmp_path / "columns").write_text((sentence + "\n") * 12, encoding="utf-8", newline="")
+    assert main(["extract", "--model", given["base"], "--train", str(tmp_path / "columns"), *options]) == 0
+    assert "x 20 words x 16" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"train": "/no/such.conllu"}, "/no/such.conllu"),
     ({"base": "/no/such/model"}, "/no/such/model"),
     ({"property": "Mood"}, "Mood"),
     ({"columns": "1"}, "--columns"),
     ({"csv": "/no/such/folder/out.csv"}, "/no/such/folder"),
+    ({"csv": "/tmp"}, "--csv /tmp: is a folder"),
     ({"limit": "0"}, "limit"),
+    ({"seed": "-1"}, "seed"),
     ({"l2": "-1"}, "penalties"),
 ])
 def test_input_that_cannot_be_used(

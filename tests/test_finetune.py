@@ -3,6 +3,7 @@ import dataclasses
 import itertools
 import json
 import lzma
+import resource
 import signal
 import subprocess
 import sys
@@ -276,7 +277,7 @@ def test_folders_that_cannot_be_used(asked: FinetuneRequest, tmp_path: Path) -> 
 @pytest.mark.parametrize(("field", "value"), [
     ("learning_rate", 0.0), ("learning_rate", float("nan")), ("epochs", -1.0), ("batch_size", 0),
     ("max_length", 2), ("weight_decay", -0.1), ("warmup", 1.0), ("seed", -1), ("limit", 1),
-    ("fractions", ()), ("fractions", (0, 1.5)),
+    ("fractions", ()), ("fractions", (0, 1.5)), ("freeze", -1), ("reinitialise", -1),
 ])
 def test_settings_out_of_range_are_refused(asked: FinetuneRequest, tmp_path: Path, field: str,
                                            value: object) -> None:
@@ -296,6 +297,52 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_work(asked: FinetuneRequ
     monkeypatch.setattr(runs.shutil, "disk_usage", lambda _: usage(10**9, 10**9 - 1000, 1000))
     with pytest.raises(InputError, match=r"out: the run needs .* GB in .*, where 0\.0 GB is free"):
         finetune(changed(asked, tmp_path))
+
+
+@pytest.mark.parametrize("largest", [1000, 30_000, 100_000])
+def test_a_full_disk_is_an_error_and_the_run_goes_on_from_there(asked: FinetuneRequest, run: Path, tmp_path: Path,
+                                                                largest: int) -> None:
+    """No file may grow beyond so many bytes, as at a full quota: run.json, the weights, the state to resume from."""
+    request = changed(asked, tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, limits[1]))
+    try:
+        with pytest.raises(InputError, match="the disk is full"):
+            finetune(request)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not [path for path in (tmp_path / "run").glob(".*") if path.name != ".lock"]
+    assert_same_run(run, finetune(request))
+
+
+def test_what_is_computed_at_a_checkpoint_changes_nothing(asked: FinetuneRequest, run: Path, tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+
+    def look(found: runs.Run) -> None:
+        seen.append(list(found.saved))
+        torch.rand(3)
+
+    request = changed(asked, tmp_path)
+    assert_same_run(run, finetune(request, on_checkpoint=look))
+    finetune(request, on_checkpoint=look)
+    assert seen == [[0], [0, 6], [0, 6, 12], [0, 6, 12]]
+
+
+def test_frozen_layers_stay_and_new_ones_differ_from_the_start(asked: FinetuneRequest, tmp_path: Path) -> None:
+    folder = finetune(changed(asked, tmp_path, freeze=1, reinitialise=1, fractions=(0, 1)))
+    base = load_file(Path(asked.model) / "model.safetensors")
+    start, end = weights(folder / "checkpoint-0"), weights(folder / "checkpoint-12")
+    stays = [name for name in base if "embeddings." in name or "layer.0." in name]
+    anew = [name for name in base if "layer.1." in name and base[name].ndim > 1]
+    assert stays
+    assert all(torch.equal(base[name], end[f"bert.{name}"]) for name in stays)
+    assert not any(torch.equal(base[name], start[f"bert.{name}"]) for name in anew)
+    with pytest.raises(InputError, match="freeze None, asked for 0"):
+        finetune(dataclasses.replace(asked, freeze=0))
+
+
+def test_the_losses_of_every_step_are_told(run: Path) -> None:
+    assert len(json.loads((run / "losses.json").read_text())["losses"]) == 12
 
 
 @pytest.mark.parametrize("kind", [

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from explorer.cli import main
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest, run_neurons
 from explorer.neurons.export import as_csv, as_json, origin
@@ -31,23 +32,11 @@ from explorer.probes import fit_probe
 from explorer.ranking import lca
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store
-from explorer.study import Study, StudyRequest, StudySpec, run_study
-from tests.tiny import build
-from tests.words import write_corpus
+from explorer.study import Study, StudyRequest, StudySpec
 
 
 class Stop(Exception):
     pass
-
-
-@pytest.fixture(scope="module")
-def neurons(tmp_path_factory: pytest.TempPathFactory) -> Neurons:
-    folder = tmp_path_factory.mktemp("neurons")
-    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
-    store = Store(folder / "cache")
-    study = run_study(StudyRequest(str(base), (str(tuned),), CorpusRequest(**write_corpus(folder)), k=(1, 2, 4, 8)),
-                      store)
-    return run_neurons(NeuronsRequest(study.key, study.finetuned[0]), store)
 
 
 def test_every_part_is_there_and_complete(neurons: Neurons) -> None:
@@ -241,7 +230,9 @@ def test_methods_share_all_with_themselves_and_everything_at_full_width(neurons:
     assert (pairs[pairs.one == pairs.other].value == 100).all()
     assert (pairs[(pairs.k == 16) & (pairs.layer != ALL)].value == 100).all()
     both = pairs.set_index(["checkpoint", "layer", "k", "one", "other"]).value
-    assert (both.xs("iou", level="one").xs("l1", level="other") == both.xs("l1", level="one").xs("iou", level="other")).all()
+    for one, other in (("iou", "l1"), ("l1", "iou")):
+        there, back = both.xs((one, other), level=("one", "other")), both.xs((other, one), level=("one", "other"))
+        assert (there == back).all()
     assert (stable.low <= stable.value).all()
     assert (stable[stable.k == 16].value == 100).all()
 
@@ -273,3 +264,43 @@ def test_a_table_goes_out_with_what_made_it_and_comes_back(neurons: Neurons) -> 
     assert read["made_of"]["study"] == neurons.study.key
     assert read["made_of"]["request"]["corpus"]["property"] == "upos"
     assert len(read["rows"]) == len(table)
+
+
+@pytest.mark.parametrize(("arguments", "rows"), [
+    (["--top", "5"], 5), (["--layer", "1", "--method", "gaussian"], 16), (["--layer", "0", "--label", "NOUN"], 16),
+    (["--table", "where"], 5 * 3), (["--table", "centres"], 5 * 2), (["--table", "moved"], 48),
+    (["--table", "minimal"], 6), (["--table", "labels"], 6 * 4), (["--table", "stability"], 2 * 3 * 5 * len(METHODS)),
+])
+def test_tables_from_the_shell(
+    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
+    rows: int,
+) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
+    assert main(["neurons", *arguments, "--csv"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")) == rows
+
+
+def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
+    assert main(["neurons", "--layer", "2", "--top", "3", "--json", str(tmp_path / "out.json"),
+                 "--csv", str(tmp_path / "out.csv")]) == 0
+    made_of = json.loads((tmp_path / "out.json").read_text())["made_of"]
+    assert (made_of["layer"], made_of["method"], made_of["study"]) == ("2", "lca", neurons.study.key)
+    assert json.loads((tmp_path / "out.csv").read_text().splitlines()[0].removeprefix("# ")) == made_of
+    assert {path.name for path in tmp_path.iterdir()} == {"out.json", "out.csv"}
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--layer", "7"], "0 to 2"), (["--layer", "x"], "--layer x"), (["--top", "49"], "1 to 48"),
+    (["--label", "INTJ"], "INTJ"), (["--method", "magic"], "magic"), (["--study", "f" * 20], "study"),
+    (["--finetuned", "other"], "other"), (["--csv", "/no/such/folder/out.csv"], "/no/such/folder"),
+])
+def test_what_the_shell_asks_for_in_vain(
+    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
+    assert main(["neurons", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""

@@ -15,6 +15,7 @@ from tests.words import write_conllu, write_corpus
 
 SECONDS = 120  # that a busy machine is waited for; on an idle one nothing takes five
 HOSTILE = "<img src=x onerror=document.title='owned'> **bold** :red[red] $x^2$ [link](http:x)"
+CHARTS = ["by_layer", "delta", "by_k"]  # in the page's order
 
 expect.set_options(timeout=1000 * SECONDS)
 
@@ -89,8 +90,8 @@ def slider(page: Page, key: str) -> Locator:
     return page.locator(f".st-key-{key} input[type=range]")
 
 
-def chart(page: Page, key: str) -> Locator:
-    return page.locator(f".st-key-{key} svg.marks")
+def chart(page: Page, name: str) -> Locator:
+    return page.locator(".stVegaLiteChart svg.marks").nth(CHARTS.index(name))
 
 
 def fill(page: Page, given: dict[str, str]) -> None:
@@ -105,7 +106,7 @@ def test_a_study_from_the_sidebar_to_a_link(
 ) -> None:
     page.goto(server.url)
     fill(page, given)
-    expect(page.get_by_label("Property").first).to_have_value("upos")
+    expect(page.get_by_role("combobox", name="Property")).to_have_value("upos")
     page.get_by_role("button", name="Run study").click()
     expect(page.get_by_text(re.compile("^(Waiting|Running)"))).to_be_visible()
     expect(page.get_by_role("progressbar")).to_be_visible()
@@ -132,7 +133,7 @@ def test_a_study_from_the_sidebar_to_a_link(
 
 def test_charts_follow_a_slider_while_it_is_dragged(page: Page, server: Server, study: Study) -> None:
     page.goto(f"{server.url}?study={study.key}")
-    title = chart(page, "by_layer").locator(".mark-text.role-title-text")
+    title = chart(page, "by_layer").locator(".role-title-text")
     expect(title).to_have_text("Accuracy by layer, all 16 neurons")
     here = page.locator(".st-key-k [data-testid=stSliderThumbValue]").locator("..").bounding_box()
     assert here

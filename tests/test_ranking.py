@@ -184,7 +184,8 @@ def test_k_beyond_the_width(k: int) -> None:
 def test_activations_that_are_not_finite(value: float) -> None:
     x, y = noise()
     x[5, 3] = value
-    for ranked in (probeless, iou, gaussian, lambda x, y: WideProbes([x[:, :2], x[:, 2:4]], np.arange(WORDS), y, 2, ProbeSpec())):
+    layers = [x[:, :2], x[:, 2:4]]
+    for ranked in (probeless, iou, gaussian, lambda x, y: WideProbes(layers, np.arange(WORDS), y, 2, ProbeSpec())):
         with pytest.raises(InputError, match="activations"):
             ranked(x, y)
     with pytest.raises(InputError, match="finite"):

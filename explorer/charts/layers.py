@@ -20,6 +20,7 @@ from explorer.charts.theme import (
 
 HEIGHT, LOW = 250, 300  # pixels of a chart
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+DELTA_TICKS = (0.5, 1, 2, 5, 10, 20, 50)
 CROWDED = 14  # layers, above which bars have no numbers of their own
 
 
@@ -47,9 +48,14 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     x, last = _layer_axis(grid, "Layer (0: embeddings)"), grid.layer.max()
     bounds = grid[["delta", "delta_low", "delta_high"]]
     low, high = min(bounds.min(axis=None, skipna=True), 0.0), max(bounds.max(axis=None, skipna=True), 0.0)
-    room = 0.2 * max(high - low, 10 ** (1 - measure.digits))  # for the numbers
-    y = alt.Y("delta:Q", scale=alt.Scale(domain=[low - room, high + room], nice=False),
-              axis=value_axis(f"Delta ({measure.change})", "+~f", tickCount=6))
+    unit = 10.0 ** (1 - measure.digits)
+    reach = 1.6 * max(-low, high, unit)  # with room for the numbers
+    ticks = [unit * tick for tick in DELTA_TICKS if unit * tick < reach]
+    # Of few neurons a delta may be 20 points, of a whole layer half a point: both are to be seen on one scale.
+    y = alt.Y("delta:Q", scale=alt.Scale(type="symlog", constant=unit, domain=[-reach, reach], nice=False),
+              axis=value_axis(f"Delta ({measure.change}, log scale)", "+",
+                              values=[*(-tick for tick in ticks), 0, *ticks],
+                              labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"))
     rows = alt.Chart().transform_filter(AT_K)
     colour = alt.condition("datum.unsure", alt.value(NEUTRAL), alt.value(COLOURS["fine-tuned"]))
     bars = rows.mark_bar(size=min(26.0, 300 / (last + 1)), opacity=0.6).encode(

@@ -3,6 +3,7 @@
 A chart holds every layer, k and step, and never changes as the sliders move: which of them it shows follows inputs of
 the page, #live-layer (the layer), #live-k and #live-step (places in the grid), while a slider is dragged.
 """
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -33,15 +34,16 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
 
 
 def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | alt.LayerChart],
-           ) -> alt.LayerChart:
+         ks: Sequence[int] | None = None) -> alt.LayerChart:
     """Layers in one chart that follows the sliders; title is a Vega expression.
 
-    grid has the columns layer, k and, along a run, step.
+    grid has the columns layer, k and, along a run, step; ks are the slider's numbers of neurons where they are not
+    those of grid.
     """
     params = [
         alt.param("live_layer", value="", bind=alt.BindDirect(element="#live-layer", event="input")),
         alt.param("live_k", value="", bind=alt.BindDirect(element="#live-k", event="input")),
-        alt.param("ks", value=[int(k) for k in sorted(grid.k.unique())]),
+        alt.param("ks", value=[int(k) for k in (sorted(grid.k.unique()) if ks is None else ks)]),
     ]
     if "step" in grid:
         params += [alt.param("live_step", value="", bind=alt.BindDirect(element="#live-step", event="input")),

@@ -25,7 +25,7 @@ from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
 
-HEIGHT, STRIP, TALL = 225, 80, 366  # pixels of plots: of most, of the dev score, as high as both with their titles
+HEIGHT, STRIP, TALL = 205, 76, 342  # pixels of plots: of most, of the dev score, as high as both with their titles
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")  # a legend would push the axis' title out of a fixed height
 LOW_HIGH = ["#0a7cc4", "#9a63a6", "#d05800"]  # the lowest layer's colour to the highest's
 SHIFT = ["#b54708", "#f3b98a", "#f4f4f4", "#9cc7e6", "#07598f"]  # loss, none, gain
@@ -169,7 +169,7 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
     trained = trained.groupby(trained.index // max(1, -(-len(trained) // most))).mean()
     last = steps or max([step for step, _ in (*found, *points)], default=1)
     x = alt.X("step:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(title="Training step", format="d"))
-    y = alt.Y("loss:Q", axis=value_axis("Loss", ".1f", tickCount=5), scale=alt.Scale(zero=False))
+    y = alt.Y("loss:Q", axis=value_axis("Loss", "~g", tickCount=5), scale=alt.Scale(zero=False))
     kinds = pd.concat([trained.assign(of="training"), pd.DataFrame(points, columns=["step", "loss"]).assign(of="dev")])
     colour = alt.Color("of:N", scale=alt.Scale(domain=["training", "dev"], range=[NEUTRAL, LOW_HIGH[-1]]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, offset=2))

@@ -1,9 +1,10 @@
-"""The analysis of a study's neurons: which parts there are, their place in the cache, and the job that computes them."""
+"""The analysis of a study's neurons: which parts it has, their place in the cache, and the job that computes them."""
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
@@ -147,9 +148,8 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
     cache is computed again first. Raises InputError for whatever the user can mend.
     """
     neurons = opened(request, store)
-    if not neurons.evidence.complete():
-        if run_study(neurons.study.request, store, on_progress).key != neurons.study.key:
-            raise InputError(f"study {neurons.study.key}: its models or corpus have changed since; run it again")
+    if not neurons.evidence.complete() and run_study(neurons.study.request, store, on_progress).key != request.study:
+        raise InputError(f"study {request.study}: its models or corpus have changed since; run it again")
     wanted = set(request.parts)
     wanted |= {"everywhere"} if wanted & {"controls", "rankings", "methods"} else set()
     wanted |= {"rankings"} if "methods" in wanted else set()
@@ -158,7 +158,7 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
         def tick(step: str, i: int = i, what: str = cell.what) -> None:
             on_progress(i, len(cells), f"{what}, {step}")
 
-        with store.lock(neurons.spec(cell).key(), lambda i=i: on_progress(i, len(cells), "waiting for another job")):
+        with store.lock(neurons.spec(cell).key(), partial(tick, "waiting for another job")):
             if store.table(neurons.spec(cell)) is None:
                 _compute(neurons, cell, tick)
     on_progress(1, 1, "done")

@@ -132,7 +132,7 @@ def _rows(method: str, draw: int, ranking: Ranking) -> pd.DataFrame:
 
 def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: Sequence[int], spec: ProbeSpec,
              seed: int, tick: Tick) -> pd.DataFrame:
-    """Accuracy on the first k neurons by LCA, on the last k and on k random ones: columns order, probe, draw, k, dev, test.
+    """Accuracy on the first k neurons by LCA, the last k and k random ones: columns order, probe, draw, k, dev, test.
 
     probe is 'retrained' or 'masked': the whole probe with all other neurons at their training mean. top holds probes
     of the layer that are there already. Random neurons have DRAWS draws, retrained at every SPARSE-th k.

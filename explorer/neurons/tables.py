@@ -77,9 +77,23 @@ def curves(neurons: Neurons) -> pd.DataFrame | None:
     table = neurons.table("controls")
     if table is None:
         return None
-    table["checkpoint"] = table.checkpoint.map(dict(zip(neurons.pair, ROLES, strict=True)))
+    table = roles(neurons, table)
     found = (100 * table.set_index(["checkpoint", "layer", "probe", "order", "k"]).test).groupby(level=[0, 1, 2, 3, 4])
     return found.agg(value="mean", low="min", high="max").round(3).reset_index()
+
+
+def curves_of(found: pd.DataFrame, method: str, audited: pd.DataFrame | None) -> pd.DataFrame:
+    """curves for any method: found with its top and bottom exchanged for those that audit has of the method."""
+    if audited is None:
+        return found
+    own = audited[audited.method == method].drop(columns="method")
+    own = own.assign(probe="retrained", low=own.value, high=own.value)
+    return pd.concat([found[found.order == "random"], own], ignore_index=True)
+
+
+def roles(neurons: Neurons, table: pd.DataFrame) -> pd.DataFrame:
+    """A table with its column checkpoint in terms of ROLES."""
+    return table.assign(checkpoint=table.checkpoint.map(dict(zip(neurons.pair, ROLES, strict=True))))
 
 
 def minimal(study: Study, checkpoints: Sequence[str], delta: float) -> pd.DataFrame:
@@ -138,7 +152,7 @@ def where(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
 
 
 def moved(neurons: Neurons) -> pd.DataFrame | None:
-    """Every neuron before and after: columns layer, neuron (its name), before, after (places by LCA), correlation, cka."""
+    """Every neuron: columns layer, neuron (its name), before, after (its places by LCA), correlation, cka."""
     table = neurons.table("moves")
     if table is None:
         return None
@@ -178,7 +192,8 @@ def label_map(neurons: Neurons, checkpoint: str, layer: int, top: int) -> pd.Dat
     order = lca(probe.weight).top(min(top, len(probe.weight)))
     weight = probe.weight[order][:, columns]  # (top, labels)
     share = 100 * weight / np.maximum(np.abs(probe.weight[:, columns]).sum(0), 1e-12)
-    own = np.stack([np.isin(order, of_label(probe.weight, column).order[:len(order)]) for column in columns], axis=1)
+    firsts = [of_label(probe.weight, int(column)).order[:len(order)] for column in columns]
+    own = np.stack([np.isin(order, first) for first in firsts], axis=1)
     by_neuron, by_label = _clustered(share), _clustered(share.T)
     here = np.indices(share.shape).reshape(2, -1)
     return pd.DataFrame({
@@ -189,7 +204,7 @@ def label_map(neurons: Neurons, checkpoint: str, layer: int, top: int) -> pd.Dat
 
 def _clustered(rows: np.ndarray) -> np.ndarray:
     """Rows in an order in which like stands by like."""
-    return leaves_list(linkage(rows, "ward", optimal_ordering=len(rows) < 200)) if len(rows) > 2 else np.arange(len(rows))
+    return leaves_list(linkage(rows, "ward", optimal_ordering=True)) if len(rows) > 2 else np.arange(len(rows))
 
 
 def audit(neurons: Neurons) -> pd.DataFrame | None:
@@ -197,8 +212,8 @@ def audit(neurons: Neurons) -> pd.DataFrame | None:
     table = neurons.table("methods")
     if table is None:
         return None
-    table["checkpoint"] = table.checkpoint.map(dict(zip(neurons.pair, ROLES, strict=True)))
-    return table.assign(value=(100 * table.test).round(3))[["checkpoint", "layer", "method", "order", "k", "value"]]
+    columns = ["checkpoint", "layer", "method", "order", "k", "value"]
+    return roles(neurons, table).assign(value=(100 * table.test).round(3))[columns]
 
 
 def overlaps(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
@@ -211,17 +226,17 @@ def overlaps(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     if table is None:
         return None
     pairs, stable = [], []
-    roles = dict(zip(neurons.pair, ROLES, strict=True))
-    for (checkpoint, layer), part in table.groupby(["checkpoint", "layer"]):
+    for (checkpoint, layer), part in roles(neurons, table).groupby(["checkpoint", "layer"]):
         place = part.pivot_table(index="neuron", columns=["method", "draw"], values="place").astype(np.int64)
         for k in neurons.study.spec.k:
             first = (place <= k).to_numpy(np.float32)
             shared = pd.DataFrame(100 * first.T @ first / k, place.columns, place.columns)
-            here = {"checkpoint": roles[checkpoint], "layer": layer, "k": k}
+            here = {"checkpoint": checkpoint, "layer": layer, "k": k}
             pairs += [{**here, "one": one, "other": other, "value": shared.loc[(one, 0), (other, 0)]}
                       for one in METHODS for other in METHODS]
             for method in METHODS if layer != ALL else ():
                 found = shared.loc[method, method].drop(index=0, columns=0).to_numpy()
                 apart = found[np.triu_indices(len(found), 1)]
-                stable.append({**here, "method": method, "value": apart.mean(), "low": apart.min(), "high": apart.max()})
+                stable.append({**here, "method": method, "value": apart.mean(), "low": apart.min(),
+                               "high": apart.max()})
     return pd.DataFrame(pairs), pd.DataFrame(stable)

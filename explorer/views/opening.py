@@ -10,9 +10,8 @@ from explorer.neuron import Neuron
 from explorer.specs import InputError
 from explorer.study import SPLITS, Study
 from explorer.views.evidence import behind
-from explorer.views.layers import finetuned
 from explorer.views.messages import problem
-from explorer.views.studies import opened
+from explorer.views.studies import compared, opened
 
 WHICH = {"test": "Test words", "dev": "Dev words", "train": "Training words"}
 
@@ -48,7 +47,7 @@ def opening(empty: str) -> Opened | None:
         st.info(f"No study is open. Run one in the sidebar; then {empty}.", icon=":material/info:")
         return None
     with heading:
-        after = finetuned(study)
+        after = compared(study)
     evidence = behind(store, study)
     return Opened(study, evidence, (study.base, after)) if evidence else None
 

@@ -15,12 +15,12 @@ NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": 
 OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
 
 
-def start(store: Store, request: StudyRequest) -> None:
-    """Submit a study and name its job in the address."""
+def start(store: Store, request: jobs.Request) -> None:
+    """Submit a job and name it in the address."""
     try:
         st.query_params["job"] = jobs.submit(store, request)
     except InputError as error:
-        problem("The study could not be started", str(error))
+        problem("The job could not be started", str(error))
 
 
 def show(store: Store) -> None:
@@ -104,7 +104,7 @@ def named(job: jobs.Job) -> str:
     if job.kind == "download":
         return DOWNLOADS[job.request["name"]].title
     if job.kind == "neurons":
-        return short_name(job.request["finetuned"])
+        return f"{short_name(job.request['finetuned'])}: {', '.join(job.request['parts'])}"
     tune = job.request["finetune"] if job.kind == "run" else job.request
     return f"{short_name(tune['model'])} · {tune['task']} · {short_name(tune['out'])}"
 

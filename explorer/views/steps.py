@@ -23,9 +23,10 @@ def step(steps: list[int]) -> int:
 def checkpoint(found: list[History]) -> str:
     """The slider, what is known of the run there, and the name of the checkpoint."""
     known = run(found)
-    at = step([point.step for point in known.points])
-    point = next(point for point in known.points if point.step == at)
-    st.caption(facts(known, point))
+    with st.container(width=300):
+        at = step([point.step for point in known.points])
+        point = next(point for point in known.points if point.step == at)
+        st.caption(facts(known, point))
     return point.checkpoint
 
 

@@ -14,6 +14,7 @@ from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, Summary, short_name
+from explorer.views import steps
 from explorer.views.messages import problem
 
 
@@ -120,6 +121,25 @@ def _choose(box: str, keys: dict[Hashable, str]) -> None:
 
 def _open(key: str) -> None:
     st.query_params["study"] = key
+
+
+def compared(study: Study) -> str:
+    """The fine-tuned checkpoint to compare with: a choice where there are several, a slider where a run has them."""
+    along = cached.runs(cached.store().root, study.key)
+    if sum(len(run.points) for run in along) == len(study.finetuned) > 1:
+        return steps.checkpoint(along)
+    names = {_unique(name, study.finetuned): name for name in study.finetuned}
+    if len(names) == 1:
+        return study.finetuned[0]
+    chosen = st.selectbox("Fine-tuned checkpoint", list(names), index=len(names) - 1, key="checkpoint",
+                          bind="query-params", label_visibility="collapsed", width=280)
+    return names[chosen]
+
+
+def _unique(name: str, names: Sequence[str]) -> str:
+    """The short name, unless another's is the same."""
+    short = short_name(name)
+    return short if sum(short_name(other) == short for other in names) == 1 else name
 
 
 def caution(study: Study) -> None:

@@ -105,7 +105,7 @@ def opened(browser: Browser, server: Server, link: str) -> Page:
 
 
 def settle(page: Page) -> None:
-    page.wait_for_function(f"performance.now() - changes.at(-1)[0] > {QUIET}")
+    page.wait_for_function(f"performance.now() - changes.at(-1) > {QUIET}")
 
 
 def settling(page: Page) -> float:
@@ -113,7 +113,7 @@ def settling(page: Page) -> float:
     value = int(page.locator(".st-key-k input[type=range]").input_value())
     drag(page, [9 if value != 9 else 14])
     settle(page)
-    return page.evaluate("changes.at(-1)[0] - released")
+    return page.evaluate("changes.at(-1) - released")
 
 
 def follow(page: Page) -> float:

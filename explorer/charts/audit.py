@@ -1,0 +1,116 @@
+"""Charts of the Neurons page: which neurons serve which label, and whether rankings agree."""
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, k_axis, percent
+from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, live, value_axis
+
+METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
+PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
+CELL = 22  # pixels of a row of a map
+
+
+def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
+    """Labels by neurons, clustered; table as tables.label_map has it."""
+    most = float(table["share"].abs().max()) or 1.0
+    x = alt.X("neuron:N", sort=alt.EncodingSortField("neuron_order", op="min"),
+              axis=alt.Axis(title="Neuron (the layer's top k by LCA, like beside like)", labelAngle=-60,
+                            labelOverlap=True))
+    y = alt.Y("label:N", sort=alt.EncodingSortField("label_order", op="min"),
+              axis=alt.Axis(title="Label", labelLimit=130))
+    colour = alt.Color("share:Q", scale=alt.Scale(scheme="blueorange", domain=[-most, most], domainMid=0),
+                       legend=alt.Legend(title="Share of the label's |weight| (%), signed", orient="top",
+                                         titleLimit=400, titleFontSize=FONT, labelFontSize=FONT,
+                                         gradientLength=260, format="+.1f"))
+    tooltip = [alt.Tooltip("label:N"), alt.Tooltip("neuron:N"), alt.Tooltip("place:Q", title="place by LCA"),
+               alt.Tooltip("share:Q", title="share (%)", format="+.2f"), alt.Tooltip("weight:Q", format="+.3f"),
+               alt.Tooltip("serves:N", title="among the label's own top k")]
+    rows, columns = table.label.nunique(), table.neuron.nunique()
+    cells = alt.Chart().mark_rect().encode(x=x, y=y, color=colour, tooltip=tooltip)
+    dots = alt.Chart().transform_filter("datum.serves").mark_point(
+        filled=True, size=14, color="black", opacity=0.8).encode(x=x, y=y, tooltip=tooltip)
+    axis = alt.AxisConfig(labelFontSize=FONT - 2 if columns > 25 or rows > 25 else FONT, titleFontSize=FONT, grid=False)
+    return alt.LayerChart(layer=[cells, dots], height=max(160, CELL * rows), data=table, config=alt.Config(axis=axis),
+                          title=alt.TitleParams(heading, fontSize=FONT + 3, offset=8))
+
+
+def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerChart:
+    """How many neurons each label needs, before and after; table as tables.needed has it, checkpoint being the role."""
+    whole = max(ks)
+    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    colour, shape = colours()
+    x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
+              axis=alt.Axis(title="Neurons of the layer's top k (log scale)", values=ticks, format="d"))
+    y = alt.Y("label:N", sort=alt.EncodingSortField("n", op="max", order="descending"),
+              axis=alt.Axis(title="Label, the most frequent first", labelLimit=130, grid=True))
+    here = alt.Chart().transform_filter(AT_LAYER)
+    points = here.mark_point(filled=True, size=90, opacity=0.85).encode(
+        x=x, y=y, color=colour, shape=shape, tooltip=[
+            alt.Tooltip("label:N"), alt.Tooltip("checkpoint:N"), alt.Tooltip("k:Q", title="neurons needed"),
+            alt.Tooltip("oracle:Q", title="oracle on dev (%)", format=".1f"), alt.Tooltip("n:Q", title="dev words")])
+    lines = here.mark_line(color=NEUTRAL, strokeWidth=2).encode(x=x, y=y, detail="label:N")
+    title = f"'Neurons that a label needs, within {points(delta)} of its oracle on dev, layer ' + {LAYER}"
+    return live(table, title, max(160, CELL * table.label.nunique()), [lines, points], ks)
+
+
+def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> alt.LayerChart:
+    """Accuracy on the first k neurons by each method, at the slider's layer; table as tables.audit has it."""
+    shown = table[(table.layer == ALL_LAYERS if over_all else table.layer != ALL_LAYERS)
+                  & (table.checkpoint == role) & (table.order == "top")]
+    here = alt.Chart() if over_all else alt.Chart().transform_filter(AT_LAYER)
+    x, y = k_axis(ks), percent(shown[["value"]], "Test accuracy (%)")
+    tooltip = [alt.Tooltip("name:N", title="method"), alt.Tooltip("k:Q"),
+               alt.Tooltip("value:Q", title="accuracy (%)", format=".1f")]
+    line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=60, filled=True)).encode(
+        x=x, y=y, color=_methods(), tooltip=tooltip)
+    rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
+        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    where = "', all layers at once'" if over_all else f"', layer ' + {LAYER}"
+    return live(_named(shown), f"'Ranked by each method, then probed alike, {role}' + {where}", HEIGHT,
+                [rule, line], ks)
+
+
+def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart:
+    """Share of the first k that two methods have in common, at the sliders' position."""
+    shown = pairs[(pairs.checkpoint == role) & (pairs.layer != ALL_LAYERS)]
+    shown = shown.assign(one=shown.one.map(METHODS), other=shown.other.map(METHODS), value=shown.value.round(1))
+    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
+    names = list(METHODS.values())
+    x = alt.X("one:N", sort=names, axis=alt.Axis(title="Method", labelAngle=0))
+    y = alt.Y("other:N", sort=names, axis=alt.Axis(title="Method"))
+    cells = here.mark_rect().encode(x=x, y=y, color=alt.Color(
+        "value:Q", scale=alt.Scale(scheme="blues", domain=[0, 100]), legend=None))
+    text = here.mark_text(fontSize=FONT + 1).encode(
+        x=x, y=y, text=alt.Text("value:Q", format=".0f"),
+        color=alt.condition("datum.value > 55", alt.value("white"), alt.value("#222")))
+    title = f"'Shared by the methods in their top ' + {K} + ' (%), {role}, layer ' + {LAYER}"
+    return live(shown[["layer", "k", "one", "other", "value"]], title, 230, [cells, text], ks)
+
+
+def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart:
+    """How much of its first k a method keeps from resample to resample, at the slider's layer."""
+    shown = _named(table[table.checkpoint == role]).round({"value": 1, "low": 1, "high": 1})
+    here = alt.Chart().transform_filter(AT_LAYER)
+    x = k_axis(ks, "Neurons (top k, log scale)")
+    y = alt.Y("value:Q", scale=alt.Scale(domain=[0, 100]), axis=value_axis("Shared by two resamples (%)", "d"))
+    tooltip = [alt.Tooltip("name:N", title="method"), alt.Tooltip("k:Q"),
+               *(alt.Tooltip(f"{field}:Q", title=title, format=".0f") for field, title in (
+                   ("value", "shared, mean (%)"), ("low", "least of all pairs"), ("high", "most")))]
+    band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods())
+    line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=50, filled=True)).encode(
+        x=x, y=y, color=_methods(), tooltip=tooltip)
+    rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
+        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    title = f"'Stability over resamples of the training sentences, {role}, layer ' + {LAYER}"
+    return live(shown, title, 230, [rule, band, line], ks)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(name=table.method.map(METHODS)).drop(columns=["method", "checkpoint"])
+
+
+def _methods() -> alt.Color:
+    return alt.Color("name:N", scale=alt.Scale(domain=list(METHODS.values()), range=PALETTE),
+                     legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, symbolSize=120))

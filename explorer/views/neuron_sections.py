@@ -1,0 +1,291 @@
+"""The sections of the Neurons page. Each draws what follows the sliders by itself, and returns what does not."""
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from explorer import cached
+from explorer.charts.audit import METHODS
+from explorer.evidence import Missing
+from explorer.neurons import tables
+from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
+from explorer.neurons.export import as_csv, as_json, origin
+from explorer.neurons.parts import ALL
+from explorer.specs import InputError
+from explorer.study import title
+from explorer.views.messages import problem
+from explorer.views.progress import start
+
+Follow = Callable[[int, int], None]
+"""Draws, at a layer and a k, what Python must compute anew when a slider is released."""
+
+CARD = ""  # url path of the page that shows one neuron; empty: neurons are no links
+MOST = 40  # neurons on the map of labels
+LIST_HEIGHT = 300  # pixels
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the page is of."""
+
+    root: Path
+    key: str
+    finetuned: str
+
+    @property
+    def neurons(self) -> Neurons:
+        return cached.neurons(self.root, self.key, self.finetuned)
+
+    @property
+    def arguments(self) -> tuple[Path, str, str]:
+        return self.root, self.key, self.finetuned
+
+    def needs(self, *parts: str) -> bool:
+        """Whether all parts are there; otherwise says what is missing, with a button that computes it."""
+        missing = [part for part in parts if not self.neurons.has(part)]
+        if missing:
+            with st.container(border=True):
+                st.markdown("**Not computed yet for this pair of checkpoints**")
+                st.text("\n".join(f"{part}: {PARTS[part]}" for part in missing))
+                if st.button("Compute", type="primary", icon=":material/play_arrow:"):
+                    start(cached.store(), NeuronsRequest(self.key, self.finetuned, tuple(missing)))
+                    st.rerun()
+        return not missing
+
+
+def nothing(layer: int, k: int) -> None:
+    """For sections whose charts follow the sliders by themselves."""
+
+
+def curves(place: Place) -> Follow:
+    """Accuracy on the top, random and bottom neurons."""
+    left, middle, right = st.columns(3)
+    method = left.selectbox("Ranking", list(METHODS), format_func=METHODS.__getitem__, key="method",
+                            bind="query-params")
+    probe = middle.segmented_control("Probe", ("retrained", "masked"), default="retrained", required=True, key="probe",
+                                     bind="query-params", disabled=method != "lca", help=(
+        "Retrained: a probe of its own on these neurons. Masked: the probe on all neurons, with the others at their "
+        "mean. Masked curves are there for LCA."))
+    over_all = _over_all(right)
+    if place.needs("controls", *(() if method == "lca" else ("methods",))):
+        chart = cached.curves(*place.arguments, method, probe if method == "lca" else "retrained", over_all)
+        st.vega_lite_chart(spec=chart, key="curves")
+        st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
+                   "one probe on all layers' neurons.")
+        _downloads(place, cached.neuron_table(*place.arguments, "curves"), "curves")
+    return nothing
+
+
+def _over_all(slot: st.delta_generator.DeltaGenerator) -> bool:
+    chosen = slot.segmented_control("Neurons of", ("the layer", "all layers"), default="the layer", required=True,
+                                    key="over", bind="query-params")
+    return chosen == "all layers"
+
+
+def minimal(place: Place) -> Follow:
+    """The smallest sets within delta of the oracle, by layer and across properties."""
+    delta = _delta()
+    st.vega_lite_chart(spec=cached.sets(*place.arguments, delta)[0], key="minimal")
+    st.caption("The oracle is the probe on all of the layer's neurons. The set is the smallest of the study's numbers "
+               f"of neurons ({', '.join(map(str, place.neurons.study.spec.k))}) whose probe comes so near on dev.")
+    across = st.container()
+
+    def follow(layer: int, k: int) -> None:
+        with across:
+            st.markdown(f"**Across properties**: minimal sets of the same checkpoints at layer {layer}")
+            table = _across(place, layer, delta)
+            st.dataframe(table, hide_index=True, key="across", column_config={
+                name: st.column_config.NumberColumn(name, format="%.1f") for name in table if name.endswith("(%)")})
+            _downloads(place, table, "minimal", delta=delta, layer=layer)
+
+    return follow
+
+
+def _delta() -> float:
+    return st.number_input("Delta (points below the oracle, on dev)", 0.1, 20.0, 1.0, 0.5, key="within",
+                           bind="query-params", width=300)
+
+
+def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
+    """A row for every finished study of the same pair: its minimal sets at a layer and, where known, over all."""
+    changed = (place.root / "results").stat().st_mtime_ns
+    rows = []
+    for summary in cached.finished(place.root, changed):
+        study = cached.load(place.root, summary.key)
+        if study.base != place.neurons.study.base or place.finetuned not in study.finetuned:
+            continue
+        here = cached.neurons(place.root, summary.key, place.finetuned)
+        found = tables.minimal(study, here.pair, delta).set_index(["checkpoint", "layer"])
+        everywhere = tables.minimal_over_all(here, delta) if here.has("controls") else None
+        for role, checkpoint in zip(tables.ROLES, here.pair, strict=True):
+            row: dict[str, object] = {"Study": title(study.request), "Checkpoint": role}
+            if (checkpoint, layer) in found.index:
+                own = found.loc[(checkpoint, layer)]
+                row |= {"Oracle (%)": own.oracle, "k": int(own.k), "Share (%)": own.share}
+            if everywhere is not None:
+                row["k over all layers"] = int(everywhere.set_index("checkpoint").k[checkpoint])
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def where(place: Place) -> Follow:
+    """Layers of the top neurons over all layers, before and after."""
+    if place.needs("everywhere"):
+        left, right = st.columns(2, gap="large")
+        before, after, change = cached.histograms(*place.arguments)
+        left.vega_lite_chart(spec=before, key="live_before")
+        left.vega_lite_chart(spec=after, key="live_after")
+        right.vega_lite_chart(spec=change, key="live_change")
+        counts, centres = cached.neuron_table(*place.arguments, "where")
+        slot = right.container()
+        st.caption("One probe on the neurons of all layers, ranked by LCA. The line is the centre of mass of the "
+                   "layers, the band its 95 % interval over 5 resamples of the training sentences (Student's t).")
+        _downloads(place, counts, "where")
+
+        def follow(layer: int, k: int) -> None:
+            with slot:
+                st.markdown(f"**Centre of mass** of the top {k}, as a layer")
+                rows = centres[centres.k == k].drop(columns="k")
+                st.dataframe(rows, hide_index=True, key="centres", column_config={
+                    "checkpoint": "Checkpoint",
+                    **{name: st.column_config.NumberColumn(heading, format="%.2f") for name, heading in (
+                        ("centre", "Centre"), ("low", "95 % from"), ("high", "to"))}})
+
+        return follow
+    return nothing
+
+
+def moved(place: Place) -> Follow:
+    """Kept, gained and lost neurons, and how much each changed."""
+    if not place.needs("moves"):
+        return nothing
+    left, right = st.columns(2, gap="large")
+    scatter, similar = cached.movement(*place.arguments)
+    left.vega_lite_chart(spec=scatter, key="moved")
+    right.vega_lite_chart(spec=similar, key="similarity")
+    table = cached.neuron_table(*place.arguments, "moved")
+    slot = st.container()
+    _downloads(place, table, "moved")
+
+    def follow(layer: int, k: int) -> None:
+        here = table[table.layer == layer]
+        before, after = here.before <= k, here.after <= k
+        with slot:
+            for column, (fate, chosen) in zip(st.columns(3), (("Kept", before & after), ("Gained", after & ~before),
+                                                              ("Lost", before & ~after)), strict=True):
+                rows = here[chosen].sort_values("before" if fate == "Lost" else "after")
+                column.markdown(f"**{fate}**: {len(rows)} of the top {k}")
+                with column:
+                    _list(place, rows[["neuron", "before", "after", "correlation"]], f"list {fate}")
+
+    return follow
+
+
+def _list(place: Place, rows: pd.DataFrame, key: str) -> None:
+    """Neurons by name, links to their cards where the app has these."""
+    columns = {"before": st.column_config.NumberColumn("Before", format="%d", width=66, help="Its place before"),
+               "after": st.column_config.NumberColumn("After", format="%d", width=60, help="Its place after"),
+               "place": st.column_config.NumberColumn("Place", format="%d"),
+               "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
+               "score": st.column_config.NumberColumn("Score", format="%.4f")}
+    names = st.column_config.TextColumn("Neuron", width=74)
+    if CARD:
+        query = urlencode({"study": place.key, "neuron": ""})
+        rows = rows.assign(neuron=[f"{CARD}?{query}{name}" for name in rows.neuron])
+        names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
+    st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})
+
+
+def labels(place: Place) -> Follow:
+    """Which neurons serve which label, and how many each needs."""
+    left, right = st.columns(2, vertical_alignment="bottom")
+    role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                  bind="query-params")
+    with right:
+        delta = _delta()
+    slot = st.container()
+    st.vega_lite_chart(spec=cached.sets(*place.arguments, delta)[1], key="needed")
+    st.caption("A label's figures are shares of its dev words that are told right.")
+
+    def follow(layer: int, k: int) -> None:
+        with slot:
+            try:
+                table, chart = cached.label_map(*place.arguments, role or tables.ROLES[0], layer, min(k, MOST))
+            except Missing as error:
+                problem("The probes of this study are no longer in the cache: run it again", str(error))
+                return
+            st.vega_lite_chart(spec=chart, key="label_map")
+            serving = table[table.serves].groupby("neuron").label.nunique()
+            shared = int((serving > 1).sum())
+            st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. {len(serving)} of these "
+                       f"{table.neuron.nunique()} neurons serve a label, {shared} of them more than one."
+                       + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
+            _downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
+
+    return follow
+
+
+def audit(place: Place) -> Follow:
+    """Whether methods agree, with one another and with themselves."""
+    left, right = st.columns(2)
+    role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                  bind="query-params") or tables.ROLES[0]
+    over_all = _over_all(right)
+    if place.needs("rankings", "methods"):
+        accuracy, overlap, stability = cached.audits(*place.arguments, role, over_all)
+        st.vega_lite_chart(spec=accuracy, key="audit")
+        left, right = st.columns(2, gap="large")
+        left.vega_lite_chart(spec=overlap, key="overlap")
+        right.vega_lite_chart(spec=stability, key="stability")
+        st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k / width.")
+        _downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
+    return nothing
+
+
+def take_away(place: Place) -> Follow:
+    """Any ranking as a list, and as a file."""
+    first, second, third, fourth = st.columns(4)
+    method = first.selectbox("Ranking", [*METHODS, "random"], key="method", bind="query-params",
+                             format_func=lambda name: METHODS.get(name, "Random"))
+    role = second.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                    bind="query-params")
+    over_all = _over_all(third)
+    label = ""
+    if method == "lca":
+        label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
+                                 format_func=lambda name: name or "all labels", bind="query-params")
+    if over_all and method == "lca" and not place.needs("everywhere"):
+        return nothing
+    if method not in ("lca", "random") and not place.needs("rankings"):
+        return nothing
+    slot = st.container()
+
+    def follow(layer: int, k: int) -> None:
+        at = ALL if over_all else layer
+        checkpoint = place.neurons.pair[tables.ROLES.index(role or tables.ROLES[0])]
+        with slot:
+            try:
+                rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
+            except InputError as error:
+                problem("This ranking cannot be shown", str(error))
+                return
+            st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
+            _list(place, rows, "ranking")
+            _downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
+            st.caption("Any chart: the menu at its upper right saves it as SVG or PNG.")
+
+    return follow
+
+
+def _downloads(place: Place, table: pd.DataFrame, what: str, **settings: object) -> None:
+    """The table as CSV and JSON, with what made it."""
+    made_of = origin(place.neurons, what, **settings)
+    with st.container(horizontal=True):
+        for ending, write, mime in (("csv", as_csv, "text/csv"), ("json", as_json, "application/json")):
+            st.download_button(f"Table as {ending.upper()}", partial(write, table, made_of),
+                               f"{what}.{ending}", mime, key=f"{what} {ending}", on_click="ignore", type="tertiary",
+                               icon=":material/download:")

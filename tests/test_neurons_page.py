@@ -1,0 +1,111 @@
+"""The Neurons page in a real browser: every section draws, follows, computes what is missing, and gives files."""
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from explorer.neurons.analysis import Neurons
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120_000  # ms: the machine may be busy
+CHART = ".stVegaLiteChart canvas, .stVegaLiteChart svg"
+
+
+@pytest.fixture(scope="module")
+def address(neurons: Neurons, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server on a copy of the cache, which lacks the tables of 'moves'."""
+    cache = Path(shutil.copytree(neurons.store.root, tmp_path_factory.mktemp("page") / "cache"))
+    for cell in neurons.cells("moves"):
+        (cache / "results" / f"{neurons.spec(cell).key()}.parquet").unlink()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
+         "--server.headless", "true", "--server.fileWatcherType", "none"],
+        cwd=ROOT, env=os.environ | {"EXPLORER_CACHE": str(cache)}, stdout=subprocess.DEVNULL)
+    try:
+        _wait(f"http://localhost:{port}/_stcore/health", server)
+        yield f"http://localhost:{port}/neurons"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _wait(url: str, server: subprocess.Popen) -> None:
+    for _ in range(1000):
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            if server.poll() is not None:
+                raise
+            with pytest.raises(subprocess.TimeoutExpired):
+                server.wait(0.1)
+    raise TimeoutError(url)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=path, args=arguments)
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
+        yield page
+        browser.close()
+
+
+def open_section(page: Page, address: str, section: str, more: str = "") -> None:
+    page.goto(f"{address}?section={quote_plus(section)}{more}")
+    expect(page.get_by_text("Top-k neurons of the layer")).to_be_visible()
+
+
+@pytest.mark.parametrize(("section", "charts"), [
+    ("Minimal set", 1), ("Where they live", 3), ("Labels", 2), ("Ranking audit", 3), ("Top and bottom", 1),
+])
+def test_every_section_draws(page: Page, address: str, section: str, charts: int) -> None:
+    open_section(page, address, section, "&k=4")
+    expect(page.locator(CHART)).to_have_count(charts)
+    expect(page.locator(".stException")).to_have_count(0)
+
+
+def test_what_is_missing_is_computed_at_a_press(page: Page, address: str) -> None:
+    open_section(page, address, "Where they went", "&k=4&layer=1")
+    expect(page.get_by_text("Not computed yet")).to_be_visible()
+    page.get_by_role("button", name="Compute").click()
+    expect(page.locator(CHART)).to_have_count(2)
+    expect(page.get_by_text("of the top 4")).to_have_count(3)
+    assert "section=Where+they+went" in page.url
+    assert "layer=1" in page.url
+
+
+def test_lists_follow_the_slider(page: Page, address: str) -> None:
+    open_section(page, address, "Take it away", "&k=4&layer=1")
+    expect(page.get_by_text("The first 4 of layer 1")).to_be_visible()
+    page.locator(".st-key-k input[type=range]").press("ArrowRight")
+    expect(page.get_by_text("The first 8 of layer 1")).to_be_visible()
+    assert "k=8" in page.url
+
+
+def test_a_ranking_comes_as_a_file_with_what_made_it(page: Page, address: str, neurons: Neurons) -> None:
+    open_section(page, address, "Take it away", "&k=4&layer=1")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Table as JSON").click()
+    found = json.loads(Path(waiting.value.path()).read_text())
+    assert found["made_of"]["study"] == neurons.study.key
+    assert [row["place"] for row in found["rows"]] == [1, 2, 3, 4]
+    assert all(row["neuron"].startswith("L1:") for row in found["rows"])
