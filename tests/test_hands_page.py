@@ -130,7 +130,7 @@ def test_the_heat_map_is_dark_where_a_neuron_is_far_from_its_mean(page: Page, ur
     root = ET.fromstring(Path(exported(page, "SVG").path()).read_text())
     green = {}  # of red, green and blue the share of green, by word and checkpoint
     for node in root.iter():
-        found = re.match(r"word: (\S+); checkpoint: (\S+);", node.get("aria-label", ""))
+        found = re.search(r"word: (\S+); checkpoint: (\S+);", node.get("aria-label", ""))
         colour = re.findall(r"\d+", node.get("fill", ""))
         if found and len(colour) == 3:
             red, of_green, blue = map(int, colour)
