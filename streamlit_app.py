@@ -9,6 +9,7 @@ from explorer.views import (
     find,
     finetune,
     layers,
+    links,
     neuron,
     neurons,
     overview,
@@ -23,29 +24,28 @@ from explorer.views import (
 st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="wide")
 st.html(STYLE / "live.html", unsafe_allow_javascript=True)
 st.html(STYLE / "page.css")
-page = st.navigation({
-    "Checkpoints": [
-        st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True),
-        st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
-        st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
-        st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
-    ],
-    "Neurons": [
-        st.Page(neurons.show, title="Neurons", icon=":material/scatter_plot:", url_path="neurons"),
-        st.Page(neuron.show, title="One neuron", icon=":material/pin_drop:", url_path="neuron"),
-        st.Page(find.show, title="Find neurons", icon=":material/search:", url_path="find"),
-    ],
-    "Words": [
-        st.Page(sentence.show, title="Sentence", icon=":material/short_text:", url_path="sentence"),
-        st.Page(errors.show, title="Errors", icon=":material/rule:", url_path="errors"),
-    ],
-    "Work": [
-        st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
-        st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
-    ],
-}, expanded=True)
+pages = links.remember({
+    "layers": st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True),
+    "overview": st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
+    "trajectory": st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
+    "scorecard": st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
+    "neurons": st.Page(neurons.show, title="Neurons", icon=":material/scatter_plot:", url_path="neurons"),
+    "neuron": st.Page(neuron.show, title="One neuron", icon=":material/pin_drop:", url_path="neuron"),
+    "find": st.Page(find.show, title="Find neurons", icon=":material/search:", url_path="find"),
+    "sentence": st.Page(sentence.show, title="Sentence", icon=":material/short_text:", url_path="sentence"),
+    "errors": st.Page(errors.show, title="Errors", icon=":material/rule:", url_path="errors"),
+    "fine-tune": st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
+    "jobs": st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
+})
+groups = {
+    "Checkpoints": ("layers", "overview", "trajectory", "scorecard"),
+    "Neurons": ("neurons", "neuron", "find"),
+    "Words": ("sentence", "errors"),
+    "Work": ("fine-tune", "jobs"),
+}
+page = st.navigation({title: [pages[name] for name in names] for title, names in groups.items()}, expanded=True)
 sidebar.show(cached.store())
-tour.show(cached.store(), page.url_path)
-if page.url_path != "jobs":
+tour.show(cached.store())
+if page is not pages["jobs"]:
     progress.show(cached.store())
 page.run()

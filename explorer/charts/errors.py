@@ -19,7 +19,7 @@ def confusion(table: pd.DataFrame, which: str) -> alt.LayerChart:
               axis=alt.Axis(labelAngle=-60, labelOverlap=False))
     y = alt.Y("gold:N", sort=order, title="Gold label (most frequent first)", scale=alt.Scale(domain=order),
               axis=alt.Axis(labelOverlap=False))
-    tooltip = ["gold:N", "predicted:N", alt.Tooltip("before:Q", title="pre-trained (words)"),
+    tooltip = [alt.Tooltip("gold:N"), alt.Tooltip("predicted:N"), alt.Tooltip("before:Q", title="pre-trained (words)"),
                alt.Tooltip("after:Q", title="fine-tuned (words)"), alt.Tooltip("difference:Q", format="+d")]
     if which == "difference":
         largest = max(int(table.difference.abs().max()) if len(table) else 0, 1)

@@ -1,4 +1,6 @@
 """The page of errors: words whose label the probes lose, or gain, with fine-tuning."""
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -68,7 +70,7 @@ def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
 def _table(rows: pd.DataFrame) -> None:
     text = st.column_config.TextColumn
 
-    def sure(mark: str) -> object:
+    def sure(mark: str) -> Any:
         return st.column_config.NumberColumn(f"{mark} %", format="%.0f", width=44, help="Confidence")
 
     first = "The first " if len(rows) == ROWS else ""

@@ -2,12 +2,13 @@
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.navigation.page import Page
 
 KEPT = ("study", "tour", "split")  # what the next page takes over
 
 
 def go(page: str, **changes: object) -> NoReturn:
-    """Open the page of a url_path; changes are parameters of its address, None takes one out."""
+    """Open the page of that name; changes are parameters of its address, None takes one out."""
     st.switch_page(_page(page), query_params=address(**changes))
 
 
@@ -22,9 +23,11 @@ def address(**changes: object) -> dict[str, str]:
     return {name: str(value) for name, value in (kept | changes).items() if value is not None}
 
 
-def _page(url_path: str) -> st.Page:
-    return st.Page(_registered, title=url_path, url_path=url_path)
+def remember(pages: dict[str, Page]) -> dict[str, Page]:
+    """Let links find the pages by their names; the default page's address has none."""
+    st.session_state["pages"] = pages
+    return pages
 
 
-def _registered() -> None:
-    """Stands for a page that streamlit_app.py has registered: Streamlit goes by the address alone."""
+def _page(name: str) -> Page:
+    return st.session_state["pages"][name]

@@ -74,10 +74,10 @@ def _given(page: Opened) -> Given:
     if number is not None:
         words, gold = corpus[number]
         return Given(words[:sentence.MOST], gold[:sentence.MOST])
-    words = sentence.split_words(text)
-    if len(words) > sentence.MOST:
-        st.warning(f"The first {sentence.MOST} of its {len(words):,} words are read.", icon=":material/content_cut:")
-    return Given(tuple(words[:sentence.MOST]), None)
+    typed = sentence.split_words(text)
+    if len(typed) > sentence.MOST:
+        st.warning(f"The first {sentence.MOST} of its {len(typed):,} words are read.", icon=":material/content_cut:")
+    return Given(tuple(typed[:sentence.MOST]), None)
 
 
 def _named(corpus: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> tuple[str, int | None]:
@@ -206,10 +206,10 @@ def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataF
     if colours.empty or not (readings[0].fate == KEPT).any():
         st.info("The tokenizer makes nothing of these words: there is nothing to show.", icon=":material/info:")
         return
-    words = heatmap(colours, *title).to_dict()
+    words = heatmap(colours, *title)
     st.vega_lite_chart(spec=words, key="words")
     frame = _predictions(page, given, readings, k)
-    by_layer = grid(frame, list(given.words), page.n_layers, st.query_params.get("mark", "")).to_dict()
+    by_layer = grid(frame, list(given.words), page.n_layers, st.query_params.get("mark", ""))
     st.vega_lite_chart(spec=by_layer, key="grid")
     tables = {"activations": colours[["checkpoint", "full", "value", "raw"]],
               "predictions": frame.assign(word=[given.words[place] for place in frame.place])}

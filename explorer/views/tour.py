@@ -10,6 +10,7 @@ from explorer.neuron import Neuron
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import Study
+from explorer.views.address import put
 from explorer.views.links import go
 
 
@@ -17,7 +18,7 @@ from explorer.views.links import go
 class Step:
     """A page in a state, and one sentence on it."""
 
-    page: str  # url_path
+    page: str  # its name
     says: str
     state: dict[str, object] = field(default_factory=dict)
 
@@ -60,7 +61,7 @@ def _examples(store: Store, study: Study, pair: tuple[str, str], layer: int) -> 
         return None, None, None
 
 
-def show(store: Store, page: str) -> None:
+def show(store: Store) -> None:
     """The step that the address names, or the button that begins the tour."""
     named = st.query_params.get("tour", "")
     if not named.isdecimal():
@@ -82,8 +83,7 @@ def show(store: Store, page: str) -> None:
             _go(store, number - 1)
         if st.button("Next", shortcut="PageDown", type="primary", disabled=number == len(every), key="tour next"):
             _go(store, number + 1)
-        if st.button("End", shortcut="Escape", key="tour end"):
-            go(page, tour=None)
+        st.button("End", shortcut="Escape", key="tour end", on_click=put, args=("tour", None))
 
 
 def _go(store: Store, number: int) -> None:
@@ -92,7 +92,10 @@ def _go(store: Store, number: int) -> None:
         st.toast("The tour takes a finished study: run one first.")
         return
     step = steps(store, study)[number - 1]
-    go(step.page, study=study.key, tour=number, split=None, **step.state)
+    bound = step.page == "layers"  # Streamlit lets nobody else set what that page's sliders bind
+    if bound:
+        st.session_state.update(step.state)
+    go(step.page, study=study.key, tour=number, split=None, **({} if bound else step.state))
 
 
 def _study(store: Store) -> Study | None:
