@@ -11,7 +11,7 @@ METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Ga
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
 LOW = 330  # pixels of the two charts at the foot
 CELL = 22  # pixels of a row of a map
-FRAME, MAP_FRAME = 120, 190  # pixels of what stands around the rows: title, legend, axis
+FRAME, MAP_FRAME = 120, 200  # pixels of what stands around the rows: title, legend, axis
 
 
 def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
@@ -21,7 +21,7 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
               axis=alt.Axis(title="Neuron (the layer's top k by LCA, like beside like)", labelAngle=-60,
                             labelOverlap=True))
     y = alt.Y("label:N", sort=alt.EncodingSortField("label_order", op="min"),
-              axis=alt.Axis(title="Label", labelLimit=130))
+              axis=_labels("Label", table.label))
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blueorange", domain=[-most, most], domainMid=0),
                        legend=alt.Legend(title="Share of the label's |weight| (%), signed", orient="top",
                                          titleLimit=400, titleFontSize=FONT, labelFontSize=FONT,
@@ -46,7 +46,7 @@ def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCha
     x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
               axis=alt.Axis(title="Neurons of the layer's top k (log scale)", values=ticks, format="d"))
     y = alt.Y("label:N", sort=alt.EncodingSortField("n", op="max", order="descending"),
-              axis=alt.Axis(title="Label, the most frequent first", labelLimit=130, grid=True))
+              axis=_labels("Label, the most frequent first", table.label))
     here = alt.Chart().transform_filter(AT_LAYER)
     points = here.mark_point(filled=True, size=90, opacity=0.85).encode(
         x=x, y=y, color=colour, shape=shape, tooltip=[
@@ -81,7 +81,7 @@ def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart
     here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
     names = list(METHODS.values())
     x = alt.X("one:N", sort=names, axis=alt.Axis(title="Method", labelAngle=0))
-    y = alt.Y("other:N", sort=names, axis=alt.Axis(title="Method"))
+    y = alt.Y("other:N", sort=names, axis=_labels("Method", pd.Series(names)))
     cells = here.mark_rect().encode(x=x, y=y, color=alt.Color(
         "value:Q", scale=alt.Scale(scheme="blues", domain=[0, 100]), legend=None))
     text = here.mark_text(fontSize=FONT + 1).encode(
@@ -107,6 +107,12 @@ def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerCha
         color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
     title = f"'Stability over resamples, layer ' + {LAYER}"
     return live(shown, title, LOW, [rule, band, line], ks)
+
+
+def _labels(title: str, names: pd.Series) -> alt.Axis:
+    """An axis with room for its longest name from the start: the chart may still be empty when it is laid out."""
+    room = min(130, 20 + 8 * int(names.str.len().max()))
+    return alt.Axis(title=title, labelLimit=130, minExtent=room, labelOverlap=False, grid=True)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,5 @@
 """The sections of the Neurons page. Each draws what follows the sliders by itself, and returns what does not."""
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.charts.audit import METHODS
+from explorer.charts.pictures import png, still, svg
 from explorer.evidence import Missing
 from explorer.neurons import tables
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
@@ -20,8 +21,8 @@ from explorer.study import title
 from explorer.views.messages import problem
 from explorer.views.progress import start
 
-Follow = Callable[[int, int], None]
-"""Draws, at a layer and a k, what Python must compute anew when a slider is released."""
+Follow = Callable[[int, int], dict[str, dict]]
+"""Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
 
 CARD = ""  # url path of the page that shows one neuron; empty: neurons are no links
 MOST = 40  # neurons on the map of labels
@@ -57,8 +58,9 @@ class Place:
         return not missing
 
 
-def nothing(layer: int, k: int) -> None:
+def only(**charts: dict) -> Follow:
     """For sections whose charts follow the sliders by themselves."""
+    return lambda layer, k: charts
 
 
 def curves(place: Place) -> Follow:
@@ -77,7 +79,8 @@ def curves(place: Place) -> Follow:
         st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
                    "one probe on all layers' neurons.")
         _downloads(place, cached.neuron_table(*place.arguments, "curves"), "curves")
-    return nothing
+        return only(curves=chart)
+    return only()
 
 
 def _over_all(slot: st.delta_generator.DeltaGenerator) -> bool:
@@ -89,18 +92,20 @@ def _over_all(slot: st.delta_generator.DeltaGenerator) -> bool:
 def minimal(place: Place) -> Follow:
     """The smallest sets within delta of the oracle, by layer and across properties."""
     delta = _delta()
-    st.vega_lite_chart(spec=cached.sets(*place.arguments, delta)[0], key="minimal")
+    chart = cached.sets(*place.arguments, delta)[0]
+    st.vega_lite_chart(spec=chart, key="minimal")
     st.caption("The oracle is the probe on all of the layer's neurons. The set is the smallest of the study's numbers "
                f"of neurons ({', '.join(map(str, place.neurons.study.spec.k))}) whose probe comes so near on dev.")
     across = st.container()
 
-    def follow(layer: int, k: int) -> None:
+    def follow(layer: int, k: int) -> dict[str, dict]:
         with across:
             st.markdown(f"**Across properties**: minimal sets of the same checkpoints at layer {layer}")
             table = _across(place, layer, delta)
             st.dataframe(table, hide_index=True, key="across", column_config={
                 name: st.column_config.NumberColumn(name, format="%.1f") for name in table if name.endswith("(%)")})
             _downloads(place, table, "minimal", delta=delta, layer=layer)
+        return {"minimal": chart}
 
     return follow
 
@@ -146,7 +151,7 @@ def where(place: Place) -> Follow:
                    "layers, the band its 95 % interval over 5 resamples of the training sentences (Student's t).")
         _downloads(place, counts, "where")
 
-        def follow(layer: int, k: int) -> None:
+        def follow(layer: int, k: int) -> dict[str, dict]:
             with slot:
                 st.markdown(f"**Centre of mass** of the top {k}, as a layer")
                 rows = centres[centres.k == k].drop(columns="k")
@@ -154,15 +159,16 @@ def where(place: Place) -> Follow:
                     "checkpoint": "Checkpoint",
                     **{name: st.column_config.NumberColumn(heading, format="%.2f") for name, heading in (
                         ("centre", "Centre"), ("low", "95 % from"), ("high", "to"))}})
+            return {"pre-trained": before, "fine-tuned": after, "change": change}
 
         return follow
-    return nothing
+    return only()
 
 
 def moved(place: Place) -> Follow:
     """Kept, gained and lost neurons, and how much each changed."""
     if not place.needs("moves"):
-        return nothing
+        return only()
     left, right = st.columns(2, gap="large")
     scatter, similar = cached.movement(*place.arguments)
     left.vega_lite_chart(spec=scatter, key="moved")
@@ -171,7 +177,7 @@ def moved(place: Place) -> Follow:
     slot = st.container()
     _downloads(place, table, "moved")
 
-    def follow(layer: int, k: int) -> None:
+    def follow(layer: int, k: int) -> dict[str, dict]:
         here = table[table.layer == layer]
         before, after = here.before <= k, here.after <= k
         with slot:
@@ -181,6 +187,7 @@ def moved(place: Place) -> Follow:
                 column.markdown(f"**{fate}**: {len(rows)} of the top {k}")
                 with column:
                     _list(place, rows[["neuron", "before", "after", "correlation"]], f"list {fate}")
+        return {"places": scatter, "similarity": similar}
 
     return follow
 
@@ -208,16 +215,17 @@ def labels(place: Place) -> Follow:
     with right:
         delta = _delta()
     slot = st.container()
-    st.vega_lite_chart(spec=cached.sets(*place.arguments, delta)[1], key="needed")
-    st.caption("A label's figures are shares of its dev words that are told right.")
+    needed = cached.sets(*place.arguments, delta)[1]
+    st.vega_lite_chart(spec=needed, key="needed")
+    st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out.")
 
-    def follow(layer: int, k: int) -> None:
+    def follow(layer: int, k: int) -> dict[str, dict]:
         with slot:
             try:
                 table, chart = cached.label_map(*place.arguments, role or tables.ROLES[0], layer, min(k, MOST))
             except Missing as error:
                 problem("The probes of this study are no longer in the cache: run it again", str(error))
-                return
+                return {}
             st.vega_lite_chart(spec=chart, key="label_map")
             serving = table[table.serves].groupby("neuron").label.nunique()
             shared = int((serving > 1).sum())
@@ -225,6 +233,7 @@ def labels(place: Place) -> Follow:
                        f"{table.neuron.nunique()} neurons serve a label, {shared} of them more than one."
                        + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
             _downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
+        return {"label map": chart, "needed": needed}
 
     return follow
 
@@ -243,7 +252,8 @@ def audit(place: Place) -> Follow:
         right.vega_lite_chart(spec=stability, key="stability")
         st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k / width.")
         _downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
-    return nothing
+        return only(audit=accuracy, overlap=overlap, stability=stability)
+    return only()
 
 
 def take_away(place: Place) -> Follow:
@@ -259,12 +269,12 @@ def take_away(place: Place) -> Follow:
         label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
                                  format_func=lambda name: name or "all labels", bind="query-params")
     if over_all and method == "lca" and not place.needs("everywhere"):
-        return nothing
+        return only()
     if method not in ("lca", "random") and not place.needs("rankings"):
-        return nothing
+        return only()
     slot = st.container()
 
-    def follow(layer: int, k: int) -> None:
+    def follow(layer: int, k: int) -> dict[str, dict]:
         at = ALL if over_all else layer
         checkpoint = place.neurons.pair[tables.ROLES.index(role or tables.ROLES[0])]
         with slot:
@@ -272,11 +282,11 @@ def take_away(place: Place) -> Follow:
                 rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
             except InputError as error:
                 problem("This ranking cannot be shown", str(error))
-                return
+                return {}
             st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
             _list(place, rows, "ranking")
             _downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
-            st.caption("Any chart: the menu at its upper right saves it as SVG or PNG.")
+        return {}
 
     return follow
 
@@ -289,3 +299,14 @@ def _downloads(place: Place, table: pd.DataFrame, what: str, **settings: object)
             st.download_button(f"Table as {ending.upper()}", partial(write, table, made_of),
                                f"{what}.{ending}", mime, key=f"{what} {ending}", on_click="ignore", type="tertiary",
                                icon=":material/download:")
+
+
+def pictures(charts: dict[str, dict], layer: int, k: int, ks: Sequence[int]) -> None:
+    """Each chart at this position as SVG and PNG."""
+    with st.container(horizontal=True):
+        for name, spec in charts.items():
+            at = still(spec, layer, k, ks)
+            for ending, draw, mime in (("svg", svg, "image/svg+xml"), ("png", png, "image/png")):
+                st.download_button(f"{name.capitalize()} as {ending.upper()}", partial(draw, at), f"{name}.{ending}",
+                                   mime, key=f"{name} {ending}", on_click="ignore", type="tertiary",
+                                   icon=":material/image:")

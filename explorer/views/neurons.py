@@ -2,6 +2,7 @@
 from collections.abc import Callable
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
 from explorer.neurons.analysis import Neurons
@@ -32,18 +33,20 @@ def show() -> None:
     chosen = st.segmented_control("Section", names, default=names[0], key="section", bind="query-params",
                                   required=True, label_visibility="collapsed", width="stretch")
     place = Place(store.root, study.key, finetuned)
-    sliders, below = st.container(), st.container()
+    sliders, below, files = st.container(), st.container(), st.container()
     with below:
         follow = SECTIONS[chosen or names[0]](place)
     with sliders:
-        _position(place.neurons, follow)
+        _position(place.neurons, follow, files)
 
 
 @st.fragment
-def _position(neurons: Neurons, follow: Follow) -> None:
+def _position(neurons: Neurons, follow: Follow, files: DeltaGenerator) -> None:
     """Both sliders, those of the Layers page, and what the section shows at their position."""
     last, ks = neurons.n_layers - 1, list(neurons.study.spec.k)
     left, right = st.columns(2, gap="large")
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
-    follow(layer, k)
+    charts = follow(layer, k)
+    with files:
+        sections.pictures(charts, layer, k, ks)

@@ -2,7 +2,8 @@
 
 Rankings run on activations that are made up, shaped as a 13 x 768 model's; the grid of probes on all-MiniLM-L6-v2 and
 EWT's dev split, from ../shared beside the repository, against NeuroX's probes on the same neurons in the same run:
-pip install --no-deps neurox==1.0.9. Seconds are of the wall and of the processor: on a busy machine trust the latter.
+pip install --no-deps neurox==1.0.9 imbalanced-learn sklearn-compat h5py. Seconds are of the wall and of the processor:
+on a busy machine trust the latter.
 """
 import argparse
 import contextlib

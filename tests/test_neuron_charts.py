@@ -1,0 +1,32 @@
+"""Charts of the Neurons page: drawn from whatever the tables hold, stilled at a position, written as files."""
+import pandas as pd
+import pytest
+
+from explorer.charts import audit, neurons
+from explorer.charts.pictures import png, still, svg
+
+KS = (1, 4, 16)
+ROWS = pd.DataFrame([{"layer": 0, "neuron": f"L0:{i}", "before": i + 1, "after": 16 - i, "correlation": 0.5, "cka": 0.9}
+                     for i in range(16)])
+
+
+def test_a_still_chart_has_no_inputs_and_its_position() -> None:
+    found = still(neurons.moved(ROWS, KS).to_dict(), layer=0, k=4, ks=KS)
+    values = {param["name"]: param["value"] for param in found["params"]}
+    assert values == {"live_layer": "0", "live_k": "1", "ks": [1, 4, 16]}
+    assert not any("bind" in param for param in found["params"])
+
+
+def test_a_position_is_seen_in_the_picture() -> None:
+    pytest.importorskip("vl_convert")
+    spec = neurons.moved(ROWS, KS).to_dict()
+    drawn = svg(still(spec, 0, 4, KS)).decode()
+    assert "top 4" in drawn
+    assert drawn.startswith("<svg")
+    assert png(still(spec, 0, 4, KS)).startswith(b"\x89PNG")
+
+
+def test_a_map_of_one_label_and_one_neuron() -> None:
+    table = pd.DataFrame([{"label": "NOUN", "neuron": "L0:1", "place": 1, "weight": 0.0, "share": 0.0, "serves": True,
+                           "label_order": 0, "neuron_order": 0}])
+    assert audit.label_map(table, "x").to_dict()["height"] > 100
