@@ -119,5 +119,5 @@ def test_the_first_is_slid_along_and_played(page: Page, address: str) -> None:
 
 
 def test_the_slider_of_steps_stands_on_the_page_of_layers_too(page: Page, address: str) -> None:
-    page.goto(f"{address}/layers?step=3")
+    page.goto(f"{address}/?step=3")
     expect(page.get_by_text("3 steps of 6")).to_be_visible()

@@ -76,8 +76,9 @@ def _position(root: Path, key: str, run: History) -> None:
         metric("Training step", f"{step:,}", steps.place(run, point) if point else "the pre-trained checkpoint")
     with second:
         known = here.score == here.score
+        name = short_name(run.name)
         metric(f"Dev {run.metric.replace('_', ' ') or 'score'}", f"{here.score:.1f} %" if known else "unknown",
-                f"{short_name(run.name)}{': ' + run.task if run.task else ''}")
+               f"{name}: {run.task}" if run.task and run.task not in name else name)
     with third:
         metric(f"Probe accuracy, layer {layer}", f"{here.accuracy:.1f} %",
                 interval(here.accuracy_low, here.accuracy_high, ""))
