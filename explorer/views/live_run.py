@@ -23,7 +23,8 @@ def show(store: Store) -> bool:
     job = next(iter([*named, *active, *over]), None)
     if job is None:
         return False
-    st.subheader(f"Run {short_name(job.request['finetune']['out'])}", anchor=False)
+    st.subheader("The run at work" if job.active else "The run", anchor=False)
+    st.text(short_name(job.request["finetune"]["out"]))
     (_watch if job.active else _draw)(store, job.id)
     return True
 
