@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -119,7 +120,7 @@ def _trainers(bare: History, state: Path) -> History:
 def _metric(lines: Iterable[dict]) -> str:
     """What a Trainer scored on dev: the first of METRICS that is there, else any other figure."""
     names = {name.removeprefix("eval_"): None for line in lines for name, value in line.items()
-             if name.startswith("eval_") and _number(value) and not name.endswith(SPEED)}
+             if re.fullmatch(r"eval_\w+", name) and _number(value) and not name.endswith(SPEED)}
     return next((name for name in (*METRICS, *names) if name in names), "")
 
 

@@ -105,6 +105,22 @@ def test_columns_as_a_user_names_them(
     assert "x 20 words x 16" in capsys.readouterr().out
 
 
+def test_several_tasks_at_once_and_a_study_of_a_whole_run(
+    given: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str],
+) -> None:
+    for folder, header, labels in (("SST-2", "sentence", "01"), ("RTE", "sentence1\tsentence2", ("entailment",
+                                                                                               "not_entailment"))):
+        (tmp_path / folder).mkdir()
+        text = "a cat\ta dog" if "2" in header else "a cat"
+        rows = "".join(f"{text}\t{labels[i % 2]}\n" for i in range(20))
+        (tmp_path / folder / "train.tsv").write_text(f"{header}\tlabel\n{rows}", encoding="utf-8")
+    assert main(["finetune", "--model", given["base"], "--task", "sst2,rte", "--data", str(tmp_path), "--out",
+                 str(tmp_path / "runs"), "--epochs", "1", "--fractions", "0,1", "--freeze", "1"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "runs" / task) for task in ("sst2", "rte")]
+    assert main(study(given, finetuned=str(tmp_path / "runs" / "rte"))) == 0
+    assert capsys.readouterr().out.split()[1:4] == ["base", "rte/checkpoint-0", "rte/checkpoint-1"]
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"train": "/no/such.conllu"}, "/no/such.conllu"),
     ({"base": "/no/such/model"}, "/no/such/model"),

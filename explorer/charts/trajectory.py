@@ -170,7 +170,8 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
     last = steps or max([step for step, _ in (*found, *points)], default=1)
     x = alt.X("step:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(title="Training step", format="d"))
     y = alt.Y("loss:Q", axis=value_axis("Loss", "~g", tickCount=5), scale=alt.Scale(zero=False))
-    kinds = pd.concat([trained.assign(of="training"), pd.DataFrame(points, columns=["step", "loss"], dtype=float).assign(of="dev")])
+    scored = pd.DataFrame(points, columns=["step", "loss"], dtype=float)
+    kinds = pd.concat([trained.assign(of="training"), scored.assign(of="dev")])
     colour = alt.Color("of:N", scale=alt.Scale(domain=["training", "dev"], range=[NEUTRAL, LOW_HIGH[-1]]),
                        legend=alt.Legend(title=None, orient="top", labelFontSize=FONT, offset=2))
     dev = alt.Chart().transform_filter("datum.of == 'dev'")

@@ -23,7 +23,8 @@ def show(store: Store) -> bool:
     job = next(iter([*named, *active, *over]), None)
     if job is None:
         return False
-    st.subheader(f"Run {short_name(job.request['finetune']['out'])}", anchor=False)
+    st.subheader("The run at work" if job.active else "The run", anchor=False)
+    st.text(short_name(job.request["finetune"]["out"]))
     (_watch if job.active else _draw)(store, job.id)
     return True
 
@@ -66,7 +67,12 @@ def _layers(store: Store, job: jobs.Job, known: History | None) -> None:
         st.caption("Layers show here once the first checkpoint is probed.")
         return
     st.vega_lite_chart(spec=cached.growing(store.root, job.result), key="live_layers")
-    probed, saved = len(cached.load(store.root, job.result).finetuned), len(known.points) if known else 0
-    st.caption(f"{probed} of {max(saved, probed)} saved checkpoints probed; "
-               f"{len(job.request['finetune']['fractions'])} in all." + (
-                   " Slide along them on the page Trajectory." if job.state == "done" else ""))
+    probed = len(cached.load(store.root, job.result).finetuned)
+    st.caption(f"{probed} of {_due(job, known)} checkpoints probed." + (
+        " Slide along them on the page Trajectory." if job.state == "done" else ""))
+
+
+def _due(job: jobs.Job, known: History | None) -> int:
+    """How many checkpoints the whole run keeps; at few steps, some fractions fall together."""
+    fractions = job.request["finetune"]["fractions"]
+    return len({round(part * known.steps) for part in fractions}) if known and known.steps else len(fractions)

@@ -24,7 +24,6 @@ from explorer.views.progress import start
 Follow = Callable[[int, int], dict[str, dict]]
 """Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
 
-CARD = ""  # url path of the page that shows one neuron; empty: neurons are no links
 MOST = 40  # neurons on the map of labels
 LIST_HEIGHT = 300  # pixels
 
@@ -193,17 +192,15 @@ def moved(place: Place) -> Follow:
 
 
 def _list(place: Place, rows: pd.DataFrame, key: str) -> None:
-    """Neurons by name, links to their cards where the app has these."""
+    """Neurons by name, links to their cards."""
     columns = {"before": st.column_config.NumberColumn("Before", format="%d", width=66, help="Its place before"),
                "after": st.column_config.NumberColumn("After", format="%d", width=60, help="Its place after"),
                "place": st.column_config.NumberColumn("Place", format="%d"),
                "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
                "score": st.column_config.NumberColumn("Score", format="%.4f")}
-    names = st.column_config.TextColumn("Neuron", width=74)
-    if CARD:
-        query = urlencode({"study": place.key, "neuron": ""})
-        rows = rows.assign(neuron=[f"{CARD}?{query}{name}" for name in rows.neuron])
-        names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
+    query = urlencode({"study": place.key, "neuron": ""})
+    rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
+    names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
     st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})
 
 

@@ -5,7 +5,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.history import History
-from explorer.study import Study, short_name
+from explorer.study import Study
 from explorer.trajectory import alike
 from explorer.views import steps
 from explorer.views.figures import interval, metric, signed
@@ -77,10 +77,10 @@ def _position(root: Path, key: str, run: History) -> None:
     with second:
         known = here.score == here.score
         metric(f"Dev {run.metric.replace('_', ' ') or 'score'}", f"{here.score:.1f} %" if known else "unknown",
-                f"{short_name(run.name)}{': ' + run.task if run.task else ''}")
+               f"{run.train_rows:,} training rows" if run.train_rows else "of the task")
     with third:
         metric(f"Probe accuracy, layer {layer}", f"{here.accuracy:.1f} %",
-                interval(here.accuracy_low, here.accuracy_high, ""))
+               interval(here.accuracy_low, here.accuracy_high, ""))
     with fourth:
         metric("Delta to the start (points)", signed(here.delta), interval(here.delta_low, here.delta_high, "+"))
 
