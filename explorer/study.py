@@ -144,7 +144,10 @@ def finished(store: Store) -> list[Summary]:
     """The studies in the store, newest first, but for those that another has gone on with, checkpoint by checkpoint."""
     found = []
     for key, meta in store.tables("StudySpec"):
-        request = StudyRequest.from_dict(meta["request"])
+        try:
+            request = StudyRequest.from_dict(meta["request"])
+        except (KeyError, TypeError):  # of a version that asked for other things: to be run again
+            continue
         found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
     grown = {dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n])
              for summary in found for n in range(1, len(summary.request.finetuned))}

@@ -8,6 +8,7 @@ TASKS = ("sst2", "mrpc", "qqp")
 PROPERTIES = ("upos", "xpos", "Chunk", "Sem", "CCG")
 TRAIN, DEV, TEST = (f"starter-{split}.conllu" for split in ("train", "dev", "test"))
 K = (1, 2, 4, 8, 16, 32, 64, 128)  # of 128 neurons; the usual 24 numbers would take three times as long
+CONTROL = 2  # of these have a control task: the first and the last
 FIRST = ("starter-bert", ("starter-bert-sst2",), "upos")  # what the first screen shows
 
 
@@ -23,7 +24,7 @@ def runs() -> list[str]:
 
 def request(model: str, finetuned: tuple[str, ...], label: str) -> StudyRequest:
     """One study of the starter treebank."""
-    return StudyRequest(model, finetuned, CorpusRequest(TRAIN, DEV, TEST, label), k=K)
+    return StudyRequest(model, finetuned, CorpusRequest(TRAIN, DEV, TEST, label), k=K, control=CONTROL)
 
 
 def requests() -> list[StudyRequest]:

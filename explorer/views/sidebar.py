@@ -1,4 +1,5 @@
 """The sidebar: what a new study is of, and the button that runs it."""
+import dataclasses
 from pathlib import Path, PurePath
 
 import streamlit as st
@@ -45,8 +46,10 @@ def _request(store: Store) -> StudyRequest:
     limit = st.number_input(
         "Sample size (sentences per split)", min_value=1, value=None, step=500, placeholder="all", key="limit",
         help="At most so many sentences of each of train, dev and test, drawn at random with a fixed seed.")
-    return StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling,
-                        starter.K if base in starter.MODELS else ())
+    asked = StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling)
+    if base in starter.MODELS:  # as its finished studies have it
+        return dataclasses.replace(asked, k=starter.K, control=starter.CONTROL)
+    return asked
 
 
 def _run(store: Store, request: StudyRequest) -> None:
