@@ -4,13 +4,13 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
-settings.load_profile("untimed")
-
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import Neurons, NeuronsRequest, run_neurons
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

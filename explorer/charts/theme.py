@@ -19,7 +19,8 @@ FONT = 14  # pixels: readable from the back of a lecture hall
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another
 
 
-def rimmed(chart: alt.Chart, size: int, dy: int, colour: alt.Color | None = None) -> alt.LayerChart:
+def rimmed(chart: alt.Chart, size: int, dy: int, colour: alt.Color | alt.ColorValue | None = None,
+           ) -> alt.LayerChart:
     """datum.text beside its mark, on a rim of the page's own colour that keeps lines away from it."""
     rim = chart.mark_text(stroke=alt.expr("background"), strokeWidth=5, strokeJoin="round", fontSize=size,
                           fontWeight="bold", dy=dy)

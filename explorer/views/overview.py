@@ -1,5 +1,6 @@
 """The Overview page, for a lecture: all models and tasks at a glance, in words too, beside the published study."""
 from collections.abc import Sequence
+from typing import Literal
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,7 +12,7 @@ from explorer.store import Store
 from explorer.study import Summary, short_name
 from explorer.views.studies import finished
 
-COLOURS = {SEEN: "green", NOT_SEEN: "red", UNDECIDED: "gray"}
+COLOURS: dict[str, Literal["green", "red", "gray"]] = {SEEN: "green", NOT_SEEN: "red", UNDECIDED: "gray"}
 MOST = 3  # models side by side before the reader chooses others
 CITATION = ("Durrani, Sajjad & Dalvi 2021, *How transfer learning impacts linguistic knowledge in deep NLP models?* "
             "([arXiv 2105.15179](https://arxiv.org/abs/2105.15179))")
