@@ -59,6 +59,7 @@ def browser_page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
         page = browser.new_page(viewport={"width": 1400, "height": 1600})
         page.set_default_timeout(WAIT)
+        expect.set_options(timeout=WAIT)
         yield page
         browser.close()
 
