@@ -1,0 +1,91 @@
+"""The Layers page: every metric's figures, and the page itself without a browser."""
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from explorer import cached
+from explorer.charts import layers as charts
+from explorer.charts.measures import MEASURES, Measure, baselines, grid, labels, offered, scale_of_layers
+from explorer.corpus import CorpusRequest
+from explorer.store import Store
+from explorer.study import Study, StudyRequest, run_study
+from tests.tiny import build
+from tests.words import write_corpus
+
+APP = str(Path(__file__).resolve().parents[1] / "streamlit_app.py")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("layers"))
+
+
+@pytest.fixture(scope="module")
+def study(store: Store) -> Study:
+    base, tuned = build(store.root / "base", "bert", seed=0), build(store.root / "tuned", "bert", seed=1)
+    request = StudyRequest(str(base), (str(tuned),), CorpusRequest(**write_corpus(store.root)), k=(1, 2, 4, 8),
+                           control=2)
+    return run_study(request, store)
+
+
+def test_a_number_is_shown_with_a_true_minus_and_nothing_has_no_sign() -> None:
+    measure = Measure("accuracy", "Accuracy")
+    assert [measure.text(value, signed=True) for value in (-1.25, 0.04, -0.04, 3.0)] == ["−1.2", "0.0", "0.0", "+3.0"]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_every_measure_covers_the_whole_grid(study: Study, together: bool) -> None:
+    for title in offered(study.table):
+        found = grid(study.table, study.base, study.finetuned[0], title, together)
+        assert len(found) == 3 * 5
+        np.testing.assert_allclose(found.delta, found.after - found.before, atol=2e-4)
+        of = MEASURES[title]
+        assert found.delta_low.isna().all() == (of.split == "train")
+        drawn = [charts.by_layer(found, of, baselines(study.table, study.base, title)), charts.by_k(found, of, {}),
+                 charts.delta_by_layer(found, of, together)]
+        assert all(chart.to_dict()["$schema"] for chart in drawn)
+    assert "Span F1" not in offered(study.table)
+
+
+def test_what_is_measured_at_some_k_is_shown_at_the_nearest(study: Study) -> None:
+    found = grid(study.table, study.base, study.finetuned[0], "Selectivity")
+    assert found[found.layer == 0].set_index("k")["at"].to_dict() == {1: 1, 2: 1, 4: 1, 8: 16, 16: 16}
+
+
+def test_bounds_of_all_layers_at_once_are_wider(study: Study) -> None:
+    alone, together = (grid(study.table, study.base, study.finetuned[0], "Accuracy", both) for both in (False, True))
+    assert (together.delta_high - together.delta_low).mean() > (alone.delta_high - alone.delta_low).mean()
+
+
+def test_a_delta_is_unsure_where_its_interval_holds_zero(study: Study) -> None:
+    found = grid(study.table, study.base, study.finetuned[0])
+    holds = (found.delta_low <= 0) & (found.delta_high >= 0)
+    pd.testing.assert_series_equal(found.unsure, holds, check_names=False)
+
+
+def test_tables_of_labels_and_layers(study: Study) -> None:
+    by_label = labels(study.table, study.base, study.finetuned[0])
+    assert len(by_label) == 3 * 5 * 4
+    assert (by_label.delta_low <= by_label.delta_high).all()
+    layers = scale_of_layers(study.table, study.base, study.finetuned[0])
+    assert layers.index.tolist() == [0, 1, 2]
+    assert {"● Norm", "◆ Outliers", "● Compression", "◆ Control task (%)"} <= set(layers)
+
+
+def test_the_page_runs(study: Study, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(store.root))
+    cached.store.clear()
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.query_params["study"] = study.key
+    page.query_params["metric"] = "Cross-entropy"
+    page.run()
+    assert not page.exception
+    assert page.selectbox(key="metric").value == "Cross-entropy"
+    page.selectbox(key="metric").set_value("Compression").run()
+    page.toggle(key="together").set_value(True).run()
+    assert not page.exception
+    assert any("Following Durrani" in code.value for code in page.code)
+    cached.store.clear()
