@@ -21,7 +21,7 @@ from tests.planted import LABEL, PLANTED, planted
 
 ROOT = Path(__file__).resolve().parents[1]
 CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-WAIT = 30_000  # milliseconds: the machine may be busy
+WAIT = 60_000  # milliseconds: the machine may be busy
 HOSTILE = "<img/src=x/onerror=window.pwned=1>"
 
 
@@ -59,6 +59,7 @@ def browser_page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
         page = browser.new_page(viewport={"width": 1400, "height": 1600})
         page.set_default_timeout(WAIT)
+        expect.set_options(timeout=WAIT)
         yield page
         browser.close()
 
@@ -72,6 +73,11 @@ def page(browser_page: Page) -> Iterator[Page]:
 
 def show(page: Page, address: str) -> None:
     page.goto(address)
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing runs."""
     expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
 
 
@@ -168,7 +174,9 @@ def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str) -> No
     expect(page.get_by_text("0 words, the surest first")).to_be_visible()
     page.get_by_label("Word holds").fill("")
     page.keyboard.press("Enter")
+    page.wait_for_url(lambda address: "holds" not in address)
     expect(page.get_by_text("0 words, the surest first")).to_have_count(0)
+    settled(page)
     click_row(table(page, "errors"))
     page.wait_for_url("**/sentence?**")
     show(page, f"{url}/errors?layer=1&gold={LABEL}")

@@ -1,4 +1,7 @@
 """A neuron's card, search and errors: on arrays whose answer is known, and on a planted neuron."""
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,3 +152,10 @@ def test_confusion_counts_every_word_and_folds_rare_labels() -> None:
     folded = errors.confusion(frame, n=1)
     assert set(folded.gold) == {"A", errors.OTHER}
     assert folded.before.sum() == 4
+
+
+def test_looking_at_neurons_imports_no_torch() -> None:
+    code = "import sys, explorer.card, explorer.search, explorer.errors, explorer.sentence, explorer.charts.neuron, " \
+           "explorer.charts.sentence, explorer.charts.errors; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -23,7 +23,7 @@ def by_label(card: Card) -> alt.LayerChart:
     base = alt.Chart(card.labels).encode(y=y, yOffset=offset, tooltip=_tooltip())
     x = alt.X("q05:Q", title="Activation", scale=alt.Scale(zero=False))
     layers = [
-        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q"),
+        _zero(),
         base.mark_rule(strokeWidth=1.5).encode(x=x, x2="q95:Q", color=checkpoint_colour()),
         base.mark_bar(height=8).encode(x="q25:Q", x2="q75:Q", color=checkpoint_colour()),
         base.mark_tick(color="white", thickness=2, height=8).encode(x="mean:Q"),
@@ -32,13 +32,13 @@ def by_label(card: Card) -> alt.LayerChart:
                  "Box: middle half of the words, line: 5 to 95 %, white: mean")
 
 
-def weights(card: Card) -> alt.Chart:
+def weights(card: Card) -> alt.LayerChart:
     """A neuron's weight for each label in the probe on its whole layer; rows as in by_label."""
     y, offset = _rows(card)
-    chart = alt.Chart(card.labels).mark_bar(height=8).encode(
+    bars = alt.Chart(card.labels).mark_bar(height=8).encode(
         x=alt.X("weight:Q", title="Weight (on standardised activations)"), y=y, yOffset=offset,
         color=checkpoint_colour(), tooltip=_tooltip())
-    return still(chart, f"{card.neuron}: weight by label", _height(card),
+    return still(alt.layer(_zero(), bars), f"{card.neuron}: weight by label", _height(card),
                  "In the probe on the whole layer; rows as on the left")
 
 
@@ -72,6 +72,10 @@ def scatter(frame: pd.DataFrame, x: str, y: str) -> alt.Chart:
         color=colour, tooltip=["word:N", "label:N", alt.Tooltip("x:Q", title=x, format=".3f"),
                                alt.Tooltip("y:Q", title=y, format=".3f")])
     return still(chart, f"{x} against {y}, {len(frame):,} words", 440)
+
+
+def _zero() -> alt.Chart:
+    return alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=NEUTRAL).encode(x="zero:Q")
 
 
 def _rows(card: Card) -> tuple[alt.Y, alt.YOffset]:

@@ -117,7 +117,7 @@ def _grid(n_layers: int, known: bool) -> dict:
             x="x_gold:Q", y="y:Q", text="gold:N"),
     ]
     subtitle = "Beside each word its gold label. Framed: from this layer on, and not before, it stays right" if known \
-        else "What the sentence's words are is not known: right and wrong cannot be told"
+        else "Of a typed sentence no gold labels are known: right and wrong cannot be told"
     chart = alt.layer(*layers, data=alt.NamedData("cells")).resolve_scale(color="independent")
     chart = still(chart, "The probe's label by layer", CELL, subtitle).configure_view(stroke=None)
     return chart.to_dict() | {"height": "$height"}

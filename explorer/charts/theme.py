@@ -84,6 +84,7 @@ def filled(template: dict, datasets: Mapping[str, pd.DataFrame], **values: Any) 
 
 def checkpoint_colour() -> alt.Color:
     """A checkpoint's colour, with the legend above the chart."""
-    legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, offset=2)
+    legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, offset=2,
+                        symbolType="square", symbolStrokeWidth=0)
     return alt.Color("checkpoint:N", legend=legend,
                      scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))
