@@ -16,21 +16,19 @@ IGNORED = """# Made by python -m explorer.starter.build: of the cache, git keeps
 
 
 def compute(requests: Iterable[StudyRequest], work: Path, cache: Path, on_progress: Progress) -> None:
-    """Run the studies in the cache in `work`, which keeps what is done, and put their tables into `cache`.
+    """Run the studies in the cache in `work`, which keeps what is done, and put their tables into `cache`."""
+    publish([run_study(request, Store(work), on_progress).key for request in requests], Store(work), cache)
 
-    There they replace those of an earlier build, and the .gitignore names them; all else in it stays.
-    """
-    keys = []
-    for request in requests:
-        keys.append(run_study(request, Store(work), on_progress).key)
-    shipped = Store(cache)
+
+def publish(keys: Iterable[str], source: Store, cache: Path) -> None:
+    """Put studies' tables into `cache` in place of those of an earlier build, and name them in its .gitignore."""
+    shipped, keys = Store(cache), sorted(keys)
     for entry in shipped.entries():
         if entry.kind == SHIPPED:
             entry.path.unlink()
     for key in keys:
-        ship(key, Store(work), shipped)
-    lines = "".join(f"!/results/{key}.parquet\n" for key in sorted(keys))
-    (cache / ".gitignore").write_text(IGNORED + lines)
+        ship(key, source, shipped)
+    (cache / ".gitignore").write_text(IGNORED + "".join(f"!/results/{key}.parquet\n" for key in keys))
 
 
 def ship(key: str, source: Store, target: Store) -> None:
