@@ -147,7 +147,8 @@ def test_a_probe_on_some_neurons_is_one_of_these_columns_alone(neurons: set[int]
     fitter = LayerProbes(x, y, LABELS, spec)
     subset = fitter.fit(chosen, start=fitter.fit())
     alone = fit_probe(x[:, chosen], y, LABELS, spec)
-    np.testing.assert_allclose(subset.weight, alone.weight, atol=5e-3)
+    # One number added to a neuron's weights for all labels changes no prediction: the penalty alone settles it.
+    np.testing.assert_allclose(*(w - w.mean(1, keepdims=True) for w in (subset.weight, alone.weight)), atol=5e-3)
     assert subset.neurons.tolist() == chosen
     assert (subset.predict(x) == alone.predict(x[:, chosen])).mean() > 0.995
 
