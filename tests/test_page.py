@@ -102,13 +102,13 @@ def fill(page: Page, given: dict[str, str]) -> None:
 
 
 def test_a_study_from_the_sidebar_to_a_link(
-    browser: Browser, page: Page, server: Server, given: dict[str, str],
+    browser: Browser, page: Page, server: Server, given: dict[str, str], tmp_path: Path,
 ) -> None:
     page.goto(server.url)
-    fill(page, given)
+    fill(page, given | {"Corpus: training file": str(write_conllu(tmp_path / "corpus.conllu", 3000, 0))})
     expect(page.get_by_role("combobox", name="Property")).to_have_value("upos")
     page.get_by_role("button", name="Run study").click()
-    expect(page.get_by_text(re.compile("^(Waiting|Running)"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^Study: (waiting|running)"))).to_be_visible()
     expect(page.get_by_role("progressbar")).to_be_visible()
     expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
     expect(figures(page)).to_have_count(4)
@@ -165,7 +165,7 @@ def test_a_cancelled_study_can_be_run_again_or_dismissed(
     page.get_by_role("button", name="Run study").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_visible()
-    expect(page.get_by_role("button", name="Run again")).to_be_visible()
+    expect(page.get_by_role("button", name="Go on")).to_be_visible()
     page.get_by_role("button", name="Dismiss").click()
     expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("job="))
@@ -179,7 +179,7 @@ def test_a_failed_study_says_why(
     fill(page, given | {"Fine-tuned checkpoint": str(build(tmp_path / "wide", "bert", seed=0, width=32))})
     page.get_by_role("button", name="Run study").click()
     expect(page.get_by_text("The study failed")).to_be_visible()
-    expect(page.get_by_text(re.compile("16.*32|32.*16"))).to_be_visible()
+    expect(page.get_by_text(re.compile("width 32 against 16"))).to_be_visible()
 
 
 @pytest.mark.parametrize(("query", "message"), [
