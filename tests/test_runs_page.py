@@ -1,5 +1,6 @@
 """Runs in a real browser: started, watched, found again after a reload, stopped, slid along."""
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_a_run_is_started_watched_and_found_again(page: Page, address: str) -> N
     page.reload()
     expect(page.get_by_text(PROBED)).to_be_visible()
     expect(page.get_by_text(f"5 of 5 {PROBED}. Slide")).to_be_visible()
-    assert "study=" in page.url
+    expect(page).to_have_url(re.compile("study="))
 
 
 def test_a_second_one_is_stopped_and_keeps_what_is_there(page: Page, address: str) -> None:
