@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from explorer.models import place, steps
+from explorer.models import STARTER, place, steps
 from explorer.runs import LOSSES, RECORD
 from explorer.specs import InputError
 
@@ -71,7 +71,8 @@ def read_run(folder: Path) -> History:
 
 def _history(name: str, named: dict[str, int]) -> History:
     points = sorted((Point(step, checkpoint) for checkpoint, step in named.items()), key=lambda point: point.step)
-    bare, folder = History(name, tuple(points)), Path(name).expanduser()
+    bare = History(name, tuple(points))
+    folder = next((path for path in (Path(name).expanduser(), STARTER / name) if path.is_dir()), Path(name))
     if (folder / RECORD).is_file():
         return _ours(bare, folder)
     states = [folder / TRAINER, *(path / TRAINER for path in reversed(steps(folder)))]

@@ -97,3 +97,11 @@ def test_a_folder_stands_for_its_checkpoints(trainers: Path) -> None:
 def test_a_folder_without_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no checkpoint-STEP folders"):
         read_run(tmp_path)
+
+
+def test_a_starters_run_is_known_by_its_name() -> None:
+    names = ["starter-bert-sst2/checkpoint-526", "starter-bert-sst2/checkpoint-2105"]
+    run, = histories(names)
+    assert [point.step for point in run.points] == [526, 2105]
+    assert run.points[1].dev_score == pytest.approx(0.806, abs=0.001)
+    assert run.train_rows == 67349

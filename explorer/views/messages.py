@@ -7,3 +7,8 @@ def problem(title: str, message: str) -> None:
     with st.container(border=True):
         st.error(f"**{title}**", icon=":material/error:")
         st.text(message)
+
+
+def plain(text: str) -> str:
+    """The text, none of it read as markdown where only markdown is taken."""
+    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~<>$:" else c for c in text)

@@ -10,6 +10,7 @@ from explorer.overview import Pair, corpus_name, pairs, published, summary
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, Verdict
 from explorer.store import Store
 from explorer.study import Summary, short_name
+from explorer.views.messages import plain
 from explorer.views.studies import finished
 
 COLOURS: dict[str, Literal["green", "red", "gray"]] = {SEEN: "green", NOT_SEEN: "red", UNDECIDED: "gray"}
@@ -58,8 +59,8 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
     for column, model in zip(columns, models, strict=True):
         mine = {pair.task: pair for pair in found if pair.base == model}
         with column:
-            title = next(iter(mine.values())).titles[0]
-            st.markdown(f"**{title}**" if title == short_name(model) else f"**{title}** :gray[{_plain(model)}]")
+            title, name = next(iter(mine.values())).titles[0], short_name(model)
+            st.markdown(f"**{title}**" if title == name else f"**{title}** :gray[{plain(name)}]")
             for task in tasks:
                 if task in mine:
                     st.vega_lite_chart(spec=charts[mine[task]], key=f"delta {model} {task}")
@@ -68,11 +69,6 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
     st.caption("Delta by layer (0: embeddings): accuracy of the probe on the fine-tuned checkpoint minus that on the "
                "pre-trained one, in points, with its 95 % interval; pale where that holds zero. "
                ":orange[◆] the block that keeps the most.")
-
-
-def _plain(name: str) -> str:
-    """A model's name, none of it read as markdown."""
-    return "".join(f"\\{c}" if c in r"\`*_{}[]()#+-.!|~<>$:" else c for c in short_name(name))
 
 
 def _patterns(found: Sequence[tuple[Verdict, dict[str, Verdict]]]) -> None:

@@ -4,12 +4,15 @@ from pathlib import Path
 import streamlit as st
 
 from explorer import cached
-from explorer.history import History
+from explorer.history import History, histories
+from explorer.store import Store
 from explorer.study import Study
 from explorer.trajectory import alike
 from explorer.views import steps
 from explorer.views.figures import interval, metric, signed
-from explorer.views.studies import opened
+from explorer.views.links import link
+from explorer.views.messages import plain
+from explorer.views.studies import finished, opened
 
 
 def show() -> None:
@@ -20,7 +23,7 @@ def show() -> None:
         study = opened(store)
     found = cached.runs(store.root, study.key) if study else []
     if study is None or not found:
-        _without(study)
+        _without(store, study)
         return
     with heading:
         run = steps.run(found)
@@ -28,13 +31,19 @@ def show() -> None:
     _compare(store.root, study)
 
 
-def _without(study: Study | None) -> None:
+def _without(store: Store, study: Study | None) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
     st.markdown(
         f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a study of "
         "several checkpoints of one fine-tuning run: start one on the page **Fine-tune**, which probes each checkpoint "
         "as it lands; or choose a run's folder in the sidebar with two or more of its steps; or\n\n"
         "    python -m explorer study --finetuned runs/sst2 ...")
+    along = [known for known in finished(store)
+             if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
+    if along:
+        st.markdown("Finished studies along a run:")
+    for known in along:
+        link(plain(known.title), "trajectory", ":material/timeline:", study=known.key)
 
 
 def _draw(root: Path, study: Study, run: History) -> None:
