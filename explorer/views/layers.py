@@ -11,6 +11,7 @@ from explorer.charts.measures import MEASURES, Measure
 from explorer.charts.theme import NEUTRAL
 from explorer.study import Study
 from explorer.views import trust
+from explorer.views.figures import metric
 from explorer.views.studies import caution, compared, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
@@ -88,18 +89,14 @@ def _headline(here: pd.Series, of: Measure) -> None:
     before, after, delta, words = st.columns(4)
     unit = of.unit if of.unit == "%" else ""
     with before.container(key="before"):
-        _metric("● Pre-trained", f"{of.text(here.before)} {unit}", _interval(here, "before", of))
+        metric("● Pre-trained", f"{of.text(here.before)} {unit}", _interval(here, "before", of))
     with after.container(key="after"):
-        _metric("◆ Fine-tuned", f"{of.text(here.after)} {unit}", _interval(here, "after", of))
+        metric("◆ Fine-tuned", f"{of.text(here.after)} {unit}", _interval(here, "after", of))
     with delta:
-        _metric(f"Delta ({of.change})", of.text(here.delta, signed=True), _interval(here, "delta", of))
+        metric(f"Delta ({of.change})", of.text(here.delta, signed=True), _interval(here, "delta", of))
     with words:
         noun = "Test spans" if of.metric == "span_f1" else {"test": "Test words", "train": "Training words"}[of.split]
-        _metric(noun, f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here['at']:.0f}")
-
-
-def _metric(label: str, value: str, note: str) -> None:
-    st.metric(label, value, note, delta_color="off", delta_arrow="off", border=True)
+        metric(noun, f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here['at']:.0f}")
 
 
 def _interval(here: pd.Series, column: str, of: Measure) -> str:
