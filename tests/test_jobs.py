@@ -1,6 +1,7 @@
 """Jobs in real processes: run, shared, cancelled, killed, resumed."""
 import dataclasses
 import itertools
+import json
 import subprocess
 import sys
 import time
@@ -12,10 +13,11 @@ import pytest
 
 from explorer import jobs
 from explorer.corpus import CorpusRequest
+from explorer.neurons.analysis import Neurons
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.store import Store
-from explorer.study import StudyRequest, finished, load
+from explorer.study import Study, StudyRequest, finished, load, run_study
 from explorer.work import RunRequest
 from tests.tiny import build
 from tests.words import write_conllu, write_corpus
@@ -137,27 +139,49 @@ def test_a_run_is_probed_as_it_goes_killed_and_gone_on_with(store: Store, run_re
 
 
 SUBMIT = """
-import sys
+import json, sys
 from pathlib import Path
 from explorer.jobs import submit
+from explorer.neurons.analysis import NeuronsRequest
 from explorer.store import Store
-from explorer.downloads import DownloadRequest
-for i in range(5):
-    submit(Store(Path(sys.argv[1])), DownloadRequest(f"absent-{int(sys.argv[2]) * 5 + i}"))
+root, study, *names = sys.argv[1:]
+print(json.dumps({name: submit(Store(Path(root)), NeuronsRequest(study, name, ("moves",))) for name in names}))
 """
 
 
-def test_twenty_submissions_from_four_processes_are_each_done_once(store: Store, tmp_path: Path) -> None:
-    """Downloads that nobody offers: they end at once, and their logs tell that they were tried."""
-    root = Path(jobs.__file__).resolve().parents[1]
+@pytest.fixture
+def twenty(store: Store, tmp_path: Path) -> Study:
+    """A study of twenty fine-tuned checkpoints: the neurons of each can be followed in a job that needs no torch."""
+    base, *tuned = [str(build(tmp_path / f"model-{seed}", "bert", seed=seed)) for seed in range(21)]
+    return run_study(StudyRequest(base, tuple(tuned), CorpusRequest(**write_corpus(tmp_path)), k=(1,), control=0,
+                                  description=False), store)
+
+
+def test_twenty_submissions_from_four_processes_are_each_done_once(store: Store, twenty: Study) -> None:
+    """Each process asks for five analyses and for two of the next process's, so that eight are asked for twice."""
+    root, before = Path(jobs.__file__).resolve().parents[1], set((store.root / "results").iterdir())
+    names, asked = twenty.finetuned, []
     with store.lock("slot"):  # none begins before all are there
-        asking = [subprocess.Popen([sys.executable, "-c", SUBMIT, str(store.root), str(i)], cwd=root) for i in range(4)]
-        assert [process.wait() for process in asking] == [0] * 4
+        asking = [subprocess.Popen([sys.executable, "-c", SUBMIT, str(store.root), twenty.key,
+                                    *(names[(5 * i + j) % 20] for j in range(7))],
+                                   cwd=root, stdout=subprocess.PIPE, text=True) for i in range(4)]
+        for process in asking:
+            asked += json.loads(process.communicate()[0]).items()
         found = jobs.jobs(store)
-        assert sorted(job.request["name"] for job in found) == sorted(f"absent-{i}" for i in range(20))
-        assert all(job.state == "queued" for job in found)
+        assert len(asked) == 28
+        assert set(asked) == {(job.request["finetuned"], job.id) for job in found}
+        assert (len(found), {job.state for job in found}) == (20, {"queued"})
     ended = [wait(store, job.id, over) for job in reversed(found)]
-    assert all("KeyError: 'absent-" in job.message for job in ended)
-    starts = [job.started for job in ended]
-    assert starts == sorted(starts)  # in the order in which they came
-    assert all(one.updated <= other.started for one, other in itertools.pairwise(ended))  # one at a time
+    assert {(job.state, job.result) for job in ended} == {("done", twenty.key)}
+    assert all(one.updated <= other.started for one, other in itertools.pairwise(ended))  # in order, one at a time
+    for job in ended:
+        log, = (store.root / "jobs" / job.id).glob("*_log.out")
+        assert log.read_text().count("Job completed successfully") == 1
+        neurons = Neurons(store, twenty, job.request["finetuned"])
+        tables = {store.root / "results" / f"{neurons.spec(cell).key()}.parquet" for cell in neurons.cells("moves")}
+        assert len(tables - before) == 3  # of each layer its own, new, and written while this job was at work
+        assert all(job.started <= path.stat().st_mtime <= job.updated for path in tables)
+        before |= tables
+        moved = neurons.table("moves").query("layer == 2")
+        assert moved.correlation.between(-1, 1).all()
+    assert set((store.root / "results").iterdir()) == before  # and nothing else
