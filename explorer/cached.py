@@ -16,7 +16,8 @@ from explorer.charts import layers as charts
 from explorer.charts import neuron as neuron_charts
 from explorer.charts import neurons as neurons_charts
 from explorer.charts import overview as small
-from explorer.charts import trajectory as run_charts
+from explorer.charts import runs as run_charts
+from explorer.charts import trajectory as along_charts
 from explorer.evidence import Evidence
 from explorer.history import History, histories
 from explorer.neurons import tables
@@ -109,11 +110,11 @@ def along(root: Path, key: str, run: str) -> pd.DataFrame:
 def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
     """Vega-Lite of the Trajectory page, by name; no dev score, no charts of it."""
     rows, of = along(root, key, run), {known.name: known for known in runs(root, key)}[run]
-    drawn = {"accuracy": run_charts.accuracy_map(rows), "delta": run_charts.delta_map(rows),
-             "lines": run_charts.by_step(rows)}
+    drawn = {"accuracy": along_charts.accuracy_map(rows), "delta": along_charts.delta_map(rows),
+             "lines": along_charts.by_step(rows)}
     if rows.score.notna().any():
-        drawn |= {"score": run_charts.score_by_step(rows, of.metric, of.baseline),
-                  "path": run_charts.path(rows, of.metric)}
+        drawn |= {"score": along_charts.score_by_step(rows, of.metric, of.baseline),
+                  "path": along_charts.path(rows, of.metric)}
     return {name: chart.to_dict() for name, chart in drawn.items()}
 
 

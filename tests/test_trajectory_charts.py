@@ -4,6 +4,7 @@ import itertools
 import pandas as pd
 import pytest
 
+from explorer.charts import runs
 from explorer.charts import trajectory as charts
 from explorer.history import History, Point
 
@@ -40,17 +41,17 @@ def test_a_map_has_a_number_in_every_cell_unless_there_are_too_many(rows: pd.Dat
 
 
 def test_small_multiples_share_their_scale_and_tell_what_they_are_of(rows: pd.DataFrame) -> None:
-    one, two = (chart.to_dict() for chart in charts.multiples([(RUN, rows), (RUN, rows.assign(delta=-3.0))]))
+    one, two = (chart.to_dict() for chart in runs.multiples([(RUN, rows), (RUN, rows.assign(delta=-3.0))]))
     scales = [chart["layer"][0]["encoding"]["color"]["scale"] for chart in (one, two)]
     assert scales[0] == scales[1]
     assert one["title"]["subtitle"] == "t, 9 rows, 8 steps, dev accuracy 50 → 58 %, loses 0.8 points"
 
 
 def test_losses_are_thinned_and_end_where_the_run_does() -> None:
-    chart = charts.losses([(step, 0.5) for step in range(1, 5001)], [(0, 0.7)], 6000, most=100).to_dict()
+    chart = runs.losses([(step, 0.5) for step in range(1, 5001)], [(0, 0.7)], 6000, most=100).to_dict()
     assert sum(len(rows) for rows in chart["datasets"].values()) == 101
     assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == [0, 6000]
 
 
 def test_a_run_that_has_just_begun() -> None:
-    assert charts.losses([], [], None).to_dict()
+    assert runs.losses([], [], None).to_dict()

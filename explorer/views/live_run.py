@@ -4,7 +4,7 @@ from pathlib import Path
 import streamlit as st
 
 from explorer import cached, jobs
-from explorer.charts import trajectory as charts
+from explorer.charts import runs as charts
 from explorer.history import History, losses, read_run
 from explorer.specs import InputError
 from explorer.store import Store
