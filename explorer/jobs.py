@@ -1,14 +1,13 @@
 """Jobs: work in a process of its own, through submitit, whose state and progress are files.
 
-`root/jobs/<id>/` holds request.json, process.json (who works on it), state.json (written by the job alone), `cancel`
-once somebody asks for that, and submitit's logs. Whoever can read the folder can watch, from any process and after any
-restart.
+`root/jobs/<id>/` holds request.json, process.json (who works on it) or slurm.json (its number there), state.json
+(written by the job alone), `cancel` once somebody asks for that, and submitit's logs. Whoever can read the folder can
+watch, from any process and after any restart.
 """
 import dataclasses
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -17,8 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-import psutil
-
+from explorer.processes import alive, of_process, of_slurm, slurm_number, write
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.work import KINDS, WORK, Request
@@ -80,14 +78,14 @@ def _submit(store: Store, kind: str, wanted: dict) -> str:
         job_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         folder = _folder(store, job_id)
         folder.mkdir(parents=True)
-        _write(folder / "request.json", {"kind": kind, "request": wanted, "created": time.time()})
+        write(folder / "request.json", {"kind": kind, "request": wanted, "created": time.time()})
         # Started from a process in a session of its own: Ctrl-C in the page's terminal must not reach the job.
         launcher = subprocess.Popen(
             [sys.executable, "-m", "explorer.jobs", str(store.root.resolve()), job_id],
             cwd=Path(__file__).resolve().parents[1], start_new_session=True,
             stdout=subprocess.DEVNULL, stderr=(folder / "launcher.log").open("w"),
         )
-        _write(folder / "process.json", _process(launcher.pid))
+        of_process(folder, launcher.pid)
     return job_id
 
 
@@ -103,21 +101,19 @@ def status(store: Store, job_id: str) -> Job:
     if not (folder / "request.json").is_file():
         raise InputError(f"job {job_id!r}: there is none of that name in {store.root / 'jobs'}")
     request = json.loads((folder / "request.json").read_text())
-    state_file = folder / "state.json"
-    state = json.loads(state_file.read_text()) if state_file.is_file() else {"state": "queued"}
-    if state["state"] in ACTIVE and not _alive(folder):
-        state |= {
-            "state": "failed",
-            "message": "The job's process ended without a word: it was killed, or memory ran out. "
-                       "What it finished is kept; run it again to go on from there.",
-        }
+    state = _state(folder)
+    if state["state"] in ACTIVE and not alive(folder):
+        state = _end(folder)
     return Job(id=job_id, kind=request["kind"], request=request["request"], created=request["created"],
                log_tail=_log_tail(folder), **state)
 
 
 def cancel(store: Store, job_id: str) -> None:
     """Ask a job to stop; it does at its next step of progress, and what it has finished stays in the cache."""
-    (_folder(store, job_id) / "cancel").touch()
+    folder = _folder(store, job_id)
+    (folder / "cancel").touch()
+    if not (folder / "state.json").is_file() and (number := slurm_number(folder)):  # it may not start for hours
+        subprocess.run(["scancel", number], check=False)
 
 
 def _folder(store: Store, job_id: str) -> Path:
@@ -126,38 +122,32 @@ def _folder(store: Store, job_id: str) -> Path:
     return store.root / "jobs" / job_id
 
 
+def _state(folder: Path) -> dict:
+    """What the job last wrote of itself."""
+    path = folder / "state.json"
+    return json.loads(path.read_text()) if path.is_file() else {"state": "queued"}
+
+
+def _end(folder: Path) -> dict:
+    """How a job ended whose process is gone, whether it could write that down or not."""
+    state = _state(folder)
+    if state["state"] not in ACTIVE:
+        return state
+    if (folder / "cancel").exists():
+        return state | {"state": "cancelled"}
+    return state | {
+        "state": "failed",
+        "message": "The job's process ended without a word: it was killed, or memory ran out. "
+                   "What it finished is kept; run it again to go on from there.",
+    }
+
+
 def _log_tail(folder: Path) -> str:
     lines: list[str] = []
     for path in [folder / "launcher.log", *sorted(folder.glob("*_log.err"))]:
         if path.is_file():
             lines += path.read_text(errors="replace").splitlines()
     return "\n".join(lines[-LOG_LINES:])
-
-
-def _write(path: Path, content: dict) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(content))
-    temporary.replace(path)
-
-
-def _process(pid: int) -> dict:
-    """What tells a process from a later one with the same number."""
-    return {"host": socket.gethostname(), "pid": pid, "started": psutil.Process(pid).create_time()}
-
-
-def _alive(folder: Path) -> bool:
-    """Whether the job's process still runs; one on another host (a SLURM node) is taken at its word."""
-    path = folder / "process.json"
-    if not path.is_file():  # its launcher is being started this moment, under the lock
-        return True
-    process = json.loads(path.read_text())
-    if process["host"] != socket.gethostname():
-        return True
-    try:
-        found = psutil.Process(process["pid"])
-        return found.create_time() == process["started"] and found.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def launch(root: Path, job_id: str) -> None:
@@ -170,7 +160,9 @@ def launch(root: Path, job_id: str) -> None:
     executor.update_parameters(name="explorer", timeout_min=7 * 24 * 60, gpus_per_node=gpus)
     job = executor.submit(perform, root, job_id)
     if executor.cluster == "local":
-        _write(folder / "process.json", _process(int(job.job_id)))
+        of_process(folder, int(job.job_id))
+    else:
+        of_slurm(folder, job.job_id)
 
 
 def _visible_gpus() -> int:
@@ -219,7 +211,7 @@ class _Report:
         self.folder = folder
         self.state: dict = {"state": "queued"}
         self.written = 0.0
-        _write(folder / "process.json", _process(os.getpid()))
+        of_process(folder, os.getpid())
 
     def __call__(self, done: int, total: int, what: str) -> None:
         self.check_cancelled()
@@ -245,7 +237,7 @@ class _Report:
         self._write()
 
     def _write(self) -> None:
-        _write(self.folder / "state.json", self.state)
+        write(self.folder / "state.json", self.state)
         self.written = time.monotonic()
 
 

@@ -2,6 +2,7 @@
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,11 +15,13 @@ import pytest
 from explorer import jobs
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import Neurons
+from explorer.processes import slurm_number
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, finished, load, run_study
 from explorer.work import RunRequest
+from tests import slurm
 from tests.tiny import build
 from tests.words import write_conllu, write_corpus
 
@@ -185,3 +188,67 @@ def test_twenty_submissions_from_four_processes_are_each_done_once(store: Store,
         moved = neurons.table("moves").query("layer == 2")
         assert moved.correlation.between(-1, 1).all()
     assert set((store.root / "results").iterdir()) == before  # and nothing else
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine that has SLURM; while a file `busy` is in the folder, its jobs wait."""
+    programs, folder = tmp_path / "bin", tmp_path / "cluster"
+    programs.mkdir()
+    folder.mkdir()
+    slurm.install(programs)
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+    monkeypatch.setenv("CLUSTER", str(folder))
+    return folder
+
+
+def numbered(store: Store, job_id: str) -> str:
+    """The job's number there, once it has one: from then on it is SLURM's word that counts."""
+    folder = store.root / "jobs" / job_id
+    wait(store, job_id, lambda job: slurm_number(folder) is not None)
+    return str(slurm_number(folder))
+
+
+def test_on_slurm_a_job_waits_and_is_done(cluster: Path, store: Store, request_: StudyRequest) -> None:
+    (cluster / "busy").touch()
+    job_id = jobs.submit(store, request_)
+    number = numbered(store, job_id)
+    assert jobs.status(store, job_id).state == "queued"
+    assert jobs.submit(store, request_) == job_id
+    (cluster / "busy").unlink()
+    job = wait(store, job_id, over)
+    assert (job.state, job.message) == ("done", "")
+    assert load(store, job.result).request == request_
+    log = store.root / "jobs" / job_id / f"{number}_0_log.out"
+    assert log.read_text().count("Job completed successfully") == 1
+
+
+def test_on_slurm_a_job_whose_node_is_lost_has_failed(cluster: Path, store: Store, long_request: StudyRequest) -> None:
+    job_id = jobs.submit(store, long_request)
+    wait(store, job_id, lambda job: job.done > 0)
+    for process in slurm.session(cluster, numbered(store, job_id)):
+        process.kill()
+    job = wait(store, job_id, over, seconds=10)
+    assert job.state == "failed"
+    assert "ended without a word" in job.message
+
+
+def test_on_slurm_what_it_refuses_has_failed(cluster: Path, store: Store, request_: StudyRequest) -> None:
+    (cluster / "refuses").touch()
+    job = wait(store, jobs.submit(store, request_), over)
+    assert job.state == "failed"
+    assert "invalid partition specified" in job.log_tail
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_on_slurm_a_job_is_cancelled(cluster: Path, store: Store, long_request: StudyRequest, waits: bool) -> None:
+    if waits:
+        (cluster / "busy").touch()
+    job_id = jobs.submit(store, long_request)
+    number = numbered(store, job_id)
+    if not waits:
+        wait(store, job_id, lambda job: job.done > 0)
+    jobs.cancel(store, job_id)
+    assert wait(store, job_id, over).state == "cancelled"
+    psutil.wait_procs(slurm.session(cluster, number))
+    assert not slurm.session(cluster, number)

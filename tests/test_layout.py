@@ -12,7 +12,8 @@ ORDER = [
     "confounds", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans", "labels", "layer",
     "metrics", "figures", "study", "evidence", "reading", "neurons", "neuron", "card", "search", "errors", "sentence",
     "patterns", "methods", "all_layers", "scorecard", "tasks", "runs", "history", "trajectory", "freezing", "finetune",
-    "work", "estimate", "jobs", "starter", "overview", "charts", "cached", "views", "cli_neurons", "cli", "__main__",
+    "work", "estimate", "processes", "jobs", "starter", "overview", "charts", "cached", "views", "cli_neurons", "cli",
+    "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
 
