@@ -8,7 +8,7 @@ import pandas as pd
 
 from explorer.history import History, histories
 from explorer.models import place
-from explorer.study import Study, StudyRequest
+from explorer.study import Study, StudyRequest, Summary
 
 BOUNDS = ("", "_low", "_high")
 
@@ -52,6 +52,13 @@ def forgotten(trajectory: pd.DataFrame) -> float:
 def alike(request: StudyRequest) -> StudyRequest:
     """What two studies share whose runs may be compared."""
     return dataclasses.replace(request, finetuned=(), k=())
+
+
+def gone_on(request: StudyRequest, studies: Sequence[Summary]) -> Summary | None:
+    """The first of the studies that is the same but for more checkpoints after those of the request."""
+    n = len(request.finetuned)
+    return next((study for study in studies if len(study.request.finetuned) > n and dataclasses.replace(
+        study.request, finetuned=study.request.finetuned[:n]) == request), None)
 
 
 def compared(studies: Sequence[Study]) -> list[tuple[History, pd.DataFrame]]:

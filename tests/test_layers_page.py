@@ -1,4 +1,5 @@
 """The Layers page: every metric's figures, and the page itself without a browser."""
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -88,4 +89,20 @@ def test_the_page_runs(study: Study, store: Store, monkeypatch: pytest.MonkeyPat
     page.toggle(key="together").set_value(True).run()
     assert not page.exception
     assert any("Following Durrani" in code.value for code in page.code)
+    cached.store.clear()
+
+
+def test_a_link_to_a_study_that_has_gone_on_opens_what_it_has_become(
+    study: Study, store: Store, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    more = str(build(store.root / "more", "bert", seed=2))
+    longer = run_study(dataclasses.replace(study.request, finetuned=(*study.finetuned, more)), store)
+    monkeypatch.setenv("EXPLORER_CACHE", str(store.root))
+    cached.store.clear()
+    page = AppTest.from_file(APP, default_timeout=60)
+    page.query_params["study"] = study.key
+    page.run()
+    assert not page.exception
+    assert not page.error
+    assert page.query_params["study"] == longer.key
     cached.store.clear()

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from explorer.corpus import CorpusRequest
 from explorer.history import History, Point
-from explorer.study import COLUMNS
-from explorer.trajectory import compared, forgotten, trajectory
+from explorer.study import COLUMNS, StudyRequest, Summary
+from explorer.trajectory import compared, forgotten, gone_on, trajectory
 
 RUN = History("r", (Point(0, "r/checkpoint-0", dev_score=0.5), Point(9, "r/checkpoint-9", dev_score=0.9)))
 
@@ -55,3 +56,14 @@ def test_runs_are_ordered_by_what_they_forget_and_each_comes_once() -> None:
 
     found = compared([study("b", mild=-0.1), study("b", hard=-0.4, mild=-0.1), study("b", kind=0.1)])
     assert [run.name for run, _ in found] == ["hard", "mild", "kind"]
+
+
+def test_a_study_is_gone_on_with_by_the_first_that_has_its_checkpoints_and_more() -> None:
+    def summary(key: str, *finetuned: str, train: str = "c") -> Summary:
+        return Summary(key, "", "", StudyRequest("b", finetuned, CorpusRequest(train)), False)
+
+    one = summary("one", "x")
+    others = [summary("other corpus", "x", "y", train="d"), summary("other start", "y", "x"), one]
+    longer = summary("longer", "x", "y", "z")
+    assert gone_on(one.request, [*others, longer, summary("older", "x", "y")]) == longer
+    assert gone_on(one.request, others) is None

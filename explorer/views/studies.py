@@ -14,6 +14,7 @@ from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, Summary, short_name
+from explorer.trajectory import gone_on
 from explorer.views import steps
 from explorer.views.messages import problem
 
@@ -40,23 +41,33 @@ WIDTHS = {"Model": 190, "Fine-tuned": 240, "Property": 130, "Corpus": 180, "Vers
 
 def opened(store: Store) -> Study | None:
     """Draw the boxes and return the study that is open; None while there is none."""
-    studies = finished(store)
-    named, by_key = st.query_params.get("study"), {study.key: study for study in studies}
-    if named and named not in by_key:
+    studies, named = finished(store), st.query_params.get("study")
+    shown = _of_link(store, named, studies) if named else first(studies) if studies else None
+    if named and not shown:
         problem("The study in this link is not here",
                 f"{named} is not among the finished studies in {store.root}. "
                 "Run it here, open another, or set EXPLORER_CACHE to the folder that has it.")
         if studies:
             st.button("Open another", on_click=_open, args=(first(studies).key,))
+    if not shown:
         return None
-    if not studies:
-        return None
-    shown = by_key[named] if named else first(studies)
+    if named not in (None, shown.key):
+        _open(shown.key)
     _boxes(studies, shown)
     try:
         return cached.load(store.root, shown.key)
     except InputError as error:
         problem("This study cannot be shown", str(error))
+        return None
+
+
+def _of_link(store: Store, key: str, studies: Sequence[Summary]) -> Summary | None:
+    """The study of this key, or the one that has gone on with it: a run keeps more checkpoints as it learns."""
+    if known := next((study for study in studies if study.key == key), None):
+        return known
+    try:
+        return gone_on(cached.load(store.root, key).request, studies)
+    except InputError:
         return None
 
 
