@@ -73,12 +73,13 @@ def measured(root: Path, key: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=64)
-def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> list[dict]:
-    """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
-    shown, of = grid(root, key, finetuned, measure, together), measures.MEASURES[measure]
+def layer_charts(root: Path, key: str, steps: tuple[tuple[int, str], ...], measure: str = "Accuracy",
+                 together: bool = False) -> list[dict]:
+    """Vega-Lite of the Layers page, of a checkpoint or all (step, checkpoint) of a run: slower to build than to draw."""
+    parts = [grid(root, key, name, measure, together).assign(step=step) for step, name in steps]
+    shown = pd.concat(parts) if len(parts) > 1 else parts[0].drop(columns="step")
     lines = measures.baselines(load(root, key).table, load(root, key).base, measure)
-    return [charts.by_layer(shown, of, lines).to_dict(), charts.delta_by_layer(shown, of, together).to_dict(),
-            charts.by_k(shown, of, lines).to_dict()]
+    return [chart.to_dict() for chart in charts.drawn(shown, measures.MEASURES[measure], lines, together)]
 
 
 @st.cache_resource(max_entries=32)

@@ -8,6 +8,7 @@ from explorer.charts.measures import Measure
 from explorer.charts.theme import (
     AT_K,
     AT_LAYER,
+    AT_STEP,
     COLOURS,
     FONT,
     LAYER,
@@ -22,6 +23,13 @@ HEIGHT, LOW = 250, 300  # pixels of a chart
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 DELTA_TICKS = (0.3, 1, 3, 10, 30)
 CROWDED = 14  # layers, above which bars have no numbers of their own
+
+
+def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], together: bool) -> list[alt.LayerChart]:
+    """The three charts of the page; of a run, whose grid has a column step, they follow the slider of steps too."""
+    charts = [by_layer(grid, measure, baselines), delta_by_layer(grid, measure, together),
+              by_k(grid, measure, baselines)]
+    return [chart.transform_filter(AT_STEP) for chart in charts] if "step" in grid else charts
 
 
 def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> alt.LayerChart:

@@ -12,14 +12,17 @@ from explorer.specs import InputError, digest
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name
 from explorer.tasks import STARTER_TASKS, TASKS
-from explorer.views import live_run
+from explorer.views import larger, live_run
 from explorer.views.fields import suggesting
 from explorer.views.messages import problem
 from explorer.views.progress import duration
 from explorer.work import RunRequest
 
+OWN = ("classification", "regression")  # tasks of one's own rows
 K = (1, 5, 20)  # probes while the run trains: these and the whole layer; a study from the sidebar has more
-RATES = {True: 1e-3, False: 5e-5}  # of the small starter models and of others
+RATES = {True: 5e-4, False: 5e-5}  # of the small starter models, which no longer learn at 1e-3, and of others
+WARMUP = 0.06  # of the run, over which the rate rises
+PASSES = {True: (8.0, 8), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
 
 
 def show() -> None:
@@ -49,44 +52,46 @@ def _form(store: Store) -> RunRequest:
     with first:
         base = suggesting("Pre-trained model", sorted(path.name for path in STARTER.glob("*")), key="tune-base",
                           placeholder="Hub id or folder", help="What the run starts from.")
-        epochs = st.number_input("Epochs", 0.1, 100.0, 3.0, 1.0, key="tune-epochs", format="%g")
     with second:
-        task, data = _task()
+        task, data = _task(store)
         rate = st.number_input("Learning rate", 1e-7, 1.0, RATES[(STARTER / base).is_dir() and bool(base)],
                                key=f"tune-rate of {base}", format="%g",
                                help="Highest rate of AdamW; it falls to 0 along the run.")
+    usual, batch = PASSES[Path(data).parent == STARTER_TASKS]
+    with first:
+        epochs = st.number_input("Epochs", 0.1, 100.0, usual, 1.0, key=f"tune-epochs of {usual:g}", format="%g",
+                                 help=f"Passes over the training rows, {batch} in a batch.")
     with third:
         limit = st.number_input("Size (training rows)", 2, None, None, 500, placeholder="all", key="tune-limit")
         seed = st.number_input("Seed", 0, None, 0, key="tune-seed", help="Of the new head, dropout and the sample.")
-    corpus = _corpus()
+    corpus = _corpus(store)
     freeze, anew = _layers()
-    tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, seed=seed, limit=limit,
-                           freeze=freeze, reinitialise=anew)
+    tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, batch_size=batch, warmup=WARMUP,
+                           seed=seed, limit=limit, freeze=freeze, reinitialise=anew)
     name = "-".join([short_name(base).rpartition("/")[2], Path(data).stem, digest(dataclasses.asdict(tune))[:6]])
     tune = dataclasses.replace(tune, out=str(store.root.resolve() / "runs" / name))
     return RunRequest(tune, StudyRequest(base, (), corpus, k=K))
 
 
-def _task() -> tuple[str, str]:
-    """The task, and where its rows are."""
-    starter = {path.stem: path for path in sorted(STARTER_TASKS.glob("*.tsv"))}
-    names = [*reversed(starter), *TASKS]
-    task = st.selectbox("Task", names, key="tune-task", format_func=lambda name: (
-        f"{name} (starter)" if name in starter else f"{name} (own file)" if name in ("classification", "regression")
-        else f"{name} (GLUE)"))
-    if task in starter:
-        return "classification", str(starter[task])
-    data = suggesting("Its data", [], key="tune-data", placeholder="Folder of GLUE, or a file",
-                      help="GLUE's folder, the task's own folder in it, or one file: TSV with a header, or parquet. "
-                           "Columns of your own: sentence or sentence1 and sentence2, and label.")
-    return task, data
+def _task(store: Store) -> tuple[str, str]:
+    """The task, and where its rows are: a box chooses, and a field asks for data that are not at hand."""
+    ready = {f"{path.stem} (starter)": ("classification", str(path))
+             for path in sorted(STARTER_TASKS.glob("*.tsv"), reverse=True)}
+    ready |= {name: (Path(folder).name, folder) for name, folder in larger.tasks(store).items()}
+    others = {f"{name} ({'own file' if name in OWN else 'GLUE'})": (name, "") for name in TASKS}
+    task, data = (ready | others)[st.selectbox("Task", [*ready, *others], key="tune-task")]
+    return task, data or suggesting(
+        "Its data", [], key="tune-data", placeholder="Folder of GLUE, or a file",
+        help="GLUE's folder, the task's own folder in it, or one file: TSV with a header, or parquet. Columns of your "
+             "own: sentence or sentence1 and sentence2, and label.")
 
 
-def _corpus() -> CorpusRequest:
+def _corpus(store: Store) -> CorpusRequest:
     """What each checkpoint is probed on."""
     first, second, third = st.columns(3, gap="medium")
     with first:
-        train = suggesting("Probe each checkpoint on", sorted(path.name for path in TREEBANK.glob("*train*")),
+        near = sorted(path.name for path in TREEBANK.glob("*train*"))
+        train = suggesting("Probe each checkpoint on", [*near, *larger.corpora(store)],
                            key="tune-corpus", placeholder="Path of a training file",
                            help="Words with labels, as in the sidebar; dev and test files beside it are found.")
     options: list[str] = []

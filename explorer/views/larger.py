@@ -1,10 +1,13 @@
 """Larger data than the starter's, from the network: what it is, whence, under which licence, before it is fetched."""
+from pathlib import Path
+
 import streamlit as st
 
 from explorer import jobs
 from explorer.downloads import DOWNLOADS, Download, DownloadRequest
 from explorer.specs import InputError
 from explorer.store import Store
+from explorer.views.links import go
 from explorer.views.messages import problem
 
 
@@ -21,9 +24,13 @@ def corpora(store: Store) -> list[str]:
     return _fetched(store, "*train.conllu")
 
 
-def tasks(store: Store) -> list[str]:
-    """Folders of the tasks that were fetched."""
-    return [path.rpartition("/")[0] for path in _fetched(store, "train.tsv")]
+def tasks(store: Store) -> dict[str, str]:
+    """Folders of the tasks that were fetched, by what the page Fine-tune calls them."""
+    return {_task(Path(path).parent.name): str(Path(path).parent) for path in _fetched(store, "train.tsv")}
+
+
+def _task(name: str) -> str:
+    return f"{name} (downloaded)"
 
 
 def _fetched(store: Store, pattern: str) -> list[str]:
@@ -45,9 +52,9 @@ def _offer(store: Store, download: Download) -> None:
     st.text(f"Here: {folder}")
     if train := next(folder.glob("*train.conllu"), None):
         st.button("Use as corpus", key=f"use {download.name}", width="stretch", on_click=_use, args=(str(train),))
-    else:
-        st.code(f"python -m explorer finetune --task {download.name} --data {folder} "
-                f"--model starter-bert --out runs/{download.name}", language=None, wrap_lines=True)
+    elif st.button("Fine-tune on it", key=f"use {download.name}", width="stretch"):
+        st.session_state["tune-task"] = _task(download.name)
+        go("fine-tune")
 
 
 def _get(store: Store, download: Download) -> None:

@@ -12,7 +12,7 @@ from explorer.charts.theme import NEUTRAL
 from explorer.study import Study
 from explorer.views import trust
 from explorer.views.figures import metric
-from explorer.views.studies import caution, compared, opened
+from explorer.views.studies import caution, compared, opened, slid
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
 
@@ -57,7 +57,9 @@ def _measure(root: Path, study: Study) -> str:
 def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
-    by_layer, delta, by_k = cached.layer_charts(root, study.key, finetuned, measure, together)
+    along = next((run.points for run in slid(study) if finetuned in [point.checkpoint for point in run.points]), ())
+    steps = tuple((point.step, point.checkpoint) for point in along) or ((0, finetuned),)
+    by_layer, delta, by_k = cached.layer_charts(root, study.key, steps, measure, together)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
     left.vega_lite_chart(spec=delta, key="delta")

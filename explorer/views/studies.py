@@ -9,6 +9,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.corpus import find
+from explorer.history import History
 from explorer.overview import corpus_name, tuned_name
 from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
@@ -134,10 +135,15 @@ def _open(key: str) -> None:
     st.query_params["study"] = key
 
 
+def slid(study: Study) -> list[History]:
+    """The runs that make up all of its fine-tuned checkpoints, so that a slider of steps chooses among them."""
+    along = cached.runs(cached.store().root, study.key)
+    return along if sum(len(run.points) for run in along) == len(study.finetuned) > 1 else []
+
+
 def compared(study: Study) -> str:
     """The fine-tuned checkpoint to compare with: a choice where there are several, a slider where a run has them."""
-    along = cached.runs(cached.store().root, study.key)
-    if sum(len(run.points) for run in along) == len(study.finetuned) > 1:
+    if along := slid(study):
         return steps.checkpoint(along)
     names = {_unique(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
