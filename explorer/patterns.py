@@ -63,7 +63,7 @@ def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
         "Fine-tuning takes linguistic knowledge from the higher layers and leaves it in the lower ones.", verdict,
         f"mean delta {points(upper.delta.mean())} points in layers {_span(upper)}, {points(lower.delta.mean())} in "
         f"layers {_span(lower)}; the difference, {points(gap)}, is sure to ± {100 * margin:.1f} at most"
-        + ("" if changed else "; no layer changes beyond chance"),
+        + ("" if changed else "; no block changes beyond chance"),
     )
 
 
