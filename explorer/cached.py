@@ -75,7 +75,7 @@ def measured(root: Path, key: str) -> list[str]:
 @st.cache_resource(max_entries=64)
 def layer_charts(root: Path, key: str, steps: tuple[tuple[int, str], ...], measure: str = "Accuracy",
                  together: bool = False) -> list[dict]:
-    """Vega-Lite of the Layers page, of a checkpoint or all (step, checkpoint) of a run: slower to build than to draw."""
+    """Vega-Lite of the Layers page, of a checkpoint or of all of a run's steps: slower to build than to draw."""
     parts = [grid(root, key, name, measure, together).assign(step=step) for step, name in steps]
     shown = pd.concat(parts) if len(parts) > 1 else parts[0].drop(columns="step")
     lines = measures.baselines(load(root, key).table, load(root, key).base, measure)

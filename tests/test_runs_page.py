@@ -122,3 +122,23 @@ def test_the_first_is_slid_along_and_played(page: Page, address: str) -> None:
 def test_the_slider_of_steps_stands_on_the_page_of_layers_too(page: Page, address: str) -> None:
     page.goto(f"{address}/?step=3")
     expect(page.get_by_text("3 steps of 6")).to_be_visible()
+
+
+def test_the_charts_of_layers_follow_it_while_it_is_dragged(page: Page, address: str) -> None:
+    page.goto(f"{address}/?k=1")
+    charts = page.locator(".stVegaLiteChart svg.marks")
+    expect(charts).to_have_count(3)
+    before = [charts.nth(i).inner_html() for i in range(3)]
+    here = page.locator(".st-key-step [data-testid=stSliderThumbValue]").locator("..").bounding_box()
+    assert here
+    page.mouse.move(here["x"] + here["width"] / 2, here["y"] + here["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(here["x"] - 1000, here["y"], steps=5)
+    expect(page.locator("#live-step")).to_have_value("0")
+    for i in range(3):
+        expect(charts.nth(i)).not_to_have_js_property("innerHTML", before[i])
+    expect(page.get_by_text("6 steps of 6")).to_be_visible()  # words and figures follow on release
+    dragged = [charts.nth(i).inner_html() for i in range(3)]
+    page.mouse.up()
+    expect(page.get_by_text("0 steps of 6")).to_be_visible()
+    assert [charts.nth(i).inner_html() for i in range(3)] == dragged

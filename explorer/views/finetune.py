@@ -22,7 +22,7 @@ OWN = ("classification", "regression")  # tasks of one's own rows
 K = (1, 5, 20)  # probes while the run trains: these and the whole layer; a study from the sidebar has more
 RATES = {True: 5e-4, False: 5e-5}  # of the small starter models, which no longer learn at 1e-3, and of others
 WARMUP = 0.06  # of the run, over which the rate rises
-PASSES = {True: (8.0, 8), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
+PASSES = {True: (6.0, 8), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
 
 
 def show() -> None:
@@ -48,14 +48,14 @@ def _form(store: Store) -> RunRequest:
     """What is asked for."""
     st.session_state.setdefault("tune-base", "starter-bert")
     st.session_state.setdefault("tune-corpus", "starter-train.conllu")
+    small = sorted(path.name for path in STARTER.glob("*"))
     first, second, third = st.columns(3, gap="medium")
     with first:
-        base = suggesting("Pre-trained model", sorted(path.name for path in STARTER.glob("*")), key="tune-base",
+        base = suggesting("Pre-trained model", small, key="tune-base",
                           placeholder="Hub id or folder", help="What the run starts from.")
     with second:
         task, data = _task(store)
-        rate = st.number_input("Learning rate", 1e-7, 1.0, RATES[(STARTER / base).is_dir() and bool(base)],
-                               key=f"tune-rate of {base}", format="%g",
+        rate = st.number_input("Learning rate", 1e-7, 1.0, RATES[base in small], key=f"tune-rate of {base}", format="%g",
                                help="Highest rate of AdamW; it falls to 0 along the run.")
     usual, batch = PASSES[Path(data).parent == STARTER_TASKS]
     with first:

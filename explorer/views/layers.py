@@ -15,6 +15,7 @@ from explorer.views.figures import metric
 from explorer.views.studies import caution, compared, opened, slid
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
+LIVE_ROWS = 4000  # of a run that each chart may hold, 170 bytes each; beyond, they follow its slider on release
 BY_LABEL = {  # what the table of labels tells, the metric and in words
     "Recall": ("accuracy", "Of the words with this label, those that the probe gets right"),
     "Precision": ("precision", "Of the words that the probe gives this label, those that have it"),
@@ -61,8 +62,7 @@ def _measure(root: Path, study: Study) -> str:
 def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
-    along = next((run.points for run in slid(study) if finetuned in [point.checkpoint for point in run.points]), ())
-    steps = tuple((point.step, point.checkpoint) for point in along) or ((0, finetuned),)
+    steps = _steps(study, finetuned, len(cached.grid(root, study.key, finetuned, measure, together)))
     by_layer, delta, by_k = cached.layer_charts(root, study.key, steps, measure, together)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
@@ -75,6 +75,14 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
     labels = right.empty()
     with position:
         _position(root, study.key, finetuned, measure, together, labels, of)
+
+
+def _steps(study: Study, finetuned: str, rows: int) -> tuple[tuple[int, str], ...]:
+    """What the charts hold: all steps of the run that the slider of steps moves along, if they are not too many."""
+    along = next((run.points for run in slid(study) if finetuned in [point.checkpoint for point in run.points]), ())
+    if rows * len(along) > LIVE_ROWS:
+        return ((0, finetuned),)
+    return tuple((point.step, point.checkpoint) for point in along) or ((0, finetuned),)
 
 
 @st.fragment

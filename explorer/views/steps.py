@@ -23,7 +23,7 @@ def step(steps: list[int]) -> int:
 def checkpoint(found: list[History]) -> str:
     """The slider, what is known of the run there, and the name of the checkpoint."""
     known = run(found)
-    with st.container(width=300):
+    with st.container(width=400):  # its caption takes one line
         at = step([point.step for point in known.points])
         point = next(point for point in known.points if point.step == at)
         st.caption(facts(known, point))
@@ -39,4 +39,4 @@ def facts(known: History, point: Point) -> str:
 def place(known: History, point: Point) -> str:
     """How far along the run that is."""
     total = f"of {known.steps:,}" if known.steps else ""
-    return total + (f", {point.epoch:.3g} epochs" if point.epoch is not None else "")
+    return total + (f", epoch {point.epoch:.3g}" if point.epoch is not None else "")
