@@ -1,5 +1,6 @@
 """The hub without a network: its cache in its own layout, and a server that speaks as it does, or fails to."""
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -18,7 +19,12 @@ import torch
 from safetensors.torch import load_file
 
 from explorer.models import resolve
+from explorer.store import Store
+from explorer.study import finished, run_study
+from explorer.study import load as load_study
+from explorer.trajectory import runs, trajectory
 from tests.tiny import build
+from tests.words import write_corpus
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMIT, OLDER = "a" * 40, "b" * 40
@@ -60,17 +66,18 @@ print(json.dumps([error, found and found.digest, found and str(found.folder), ca
     return answer
 
 
-def fill_cache(cache: Path, repo: str, model: Path, skip: tuple[str, ...] = ()) -> None:
+def fill_cache(cache: Path, repo: str, model: Path, skip: tuple[str, ...] = (), commit: str = COMMIT,
+               revision: str = "main") -> None:
     """blobs by digest, snapshots of links, refs: as the hub's client lays them out."""
     folder = cache / f"models--{repo.replace('/', '--')}"
-    for part in ("blobs", "refs", f"snapshots/{COMMIT}"):
-        (folder / part).mkdir(parents=True)
-    (folder / "refs" / "main").write_text(COMMIT)
+    for part in ("blobs", "refs", f"snapshots/{commit}"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "refs" / revision).write_text(commit)
     for path in model.iterdir():
         if path.name not in skip:
             blob = hashlib.sha256(path.read_bytes()).hexdigest()
             (folder / "blobs" / blob).write_bytes(path.read_bytes())
-            (folder / "snapshots" / COMMIT / path.name).symlink_to(f"../../blobs/{blob}")
+            (folder / "snapshots" / commit / path.name).symlink_to(f"../../blobs/{blob}")
 
 
 @pytest.mark.parametrize("name", ["org/tiny", "org/tiny@main", f"org/tiny@{COMMIT}"])
@@ -91,6 +98,31 @@ def test_offline_what_the_cache_lacks_is_named(bert: Path, tmp_path: Path, name:
                                                message: str) -> None:
     fill_cache(tmp_path, "org/tiny", bert, skip)
     assert re.search(message, ask(name, tmp_path, HF_HUB_OFFLINE="1").error)
+
+
+def test_offline_revisions_in_the_cache_are_a_run(tmp_path: Path) -> None:
+    """As Pythia's intermediate steps lie there: the study from the shell, each step's weights its own."""
+    names = [f"org/tiny@step{step}" for step in (0, 8, 64)]
+    models = [build(tmp_path / name, "bert", seed=seed) for seed, name in enumerate(names)]
+    for name, model in zip(names, models, strict=True):
+        revision = name.partition("@")[2]
+        fill_cache(tmp_path / "hub", "org/tiny", model, commit=hashlib.sha1(name.encode()).hexdigest(),
+                   revision=revision)
+    corpus = [text for split, path in write_corpus(tmp_path).items() for text in (f"--{split}", path)]
+    settings = {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub"), "EXPLORER_CACHE": str(tmp_path / "ours")}
+    subprocess.run([sys.executable, "-m", "explorer", "study", "--base", names[0], "--finetuned", names[1],
+                    "--finetuned", names[2], *corpus, "--property", "upos", "--k", "1", "--control", "0"],
+                   cwd=ROOT, check=True, env=os.environ | settings)
+    store = Store(tmp_path / "ours")
+    study = load_study(store, finished(store)[0].key)
+    run, = runs(study)
+    assert (run.name, [point.step for point in run.points]) == ("org/tiny", [8, 64])
+    rows = trajectory(study.table, study.base, run)
+    assert list(rows.step.unique()) == [0, 8, 64]
+    local = run_study(dataclasses.replace(study.request, base=str(models[0]), finetuned=(str(models[2]),)), store)
+    expected = local.layers()[str(models[2])]
+    end = rows[(rows.step == 64) & (rows.k == 16)].set_index("layer").accuracy
+    assert end.to_list() == pytest.approx((100 * expected).to_list(), abs=1e-3)
 
 
 @dataclass

@@ -55,11 +55,12 @@ def _form(store: Store) -> RunRequest:
                           placeholder="Hub id or folder", help="What the run starts from.")
     with second:
         task, data = _task(store)
-        rate = st.number_input("Learning rate", 1e-7, 1.0, RATES[base in small], key=f"tune-rate of {base}", format="%g",
+        usual = RATES[base.partition("/")[0] in small]
+        rate = st.number_input("Learning rate", 1e-7, 1.0, usual, key=f"tune-rate of {base}", format="%g",
                                help="Highest rate of AdamW; it falls to 0 along the run.")
-    usual, batch = PASSES[Path(data).parent == STARTER_TASKS]
+    passes, batch = PASSES[Path(data).parent == STARTER_TASKS]
     with first:
-        epochs = st.number_input("Epochs", 0.1, 100.0, usual, 1.0, key=f"tune-epochs of {usual:g}", format="%g",
+        epochs = st.number_input("Epochs", 0.1, 100.0, passes, 1.0, key=f"tune-epochs of {passes:g}", format="%g",
                                  help=f"Passes over the training rows, {batch} in a batch.")
     with third:
         limit = st.number_input("Size (training rows)", 2, None, None, 500, placeholder="all", key="tune-limit")
