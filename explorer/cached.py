@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
-from explorer import scorecard as cards
+from explorer import card, corpus, errors, estimate, neuron, overview, patterns, scoring, search, study, trajectory
 from explorer.charts import audit, measures
 from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
@@ -87,9 +86,9 @@ def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8)
-def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Line]:
-    """The scorecard of these studies when arrays of the cache were last changed; to be read only."""
-    return cards.scorecard([load(root, key) for key in keys], Store(root))
+def scored(root: Path, keys: tuple[str, ...], changed: int) -> scoring.Scored:
+    """The scorecard of these studies when the folder of results was last changed; to be read only."""
+    return scoring.scored(keys, Store(root))
 
 
 @st.cache_resource(max_entries=32)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from explorer.all_layers import AllLayers, stored
+from explorer.all_layers import MOST, AllLayers, fits, stored
 from explorer.evidence import Evidence, Missing
 from explorer.patterns import (
     KEPT,
@@ -35,7 +35,8 @@ RISE = "Before fine-tuning, accuracy rises from layer 0."
 ALL = "A probe on all layers together is nearly as good after fine-tuning as before."
 SHIFT = "After fine-tuning, the salient neurons lie in lower layers."
 ORDER = "Probes on the top neurons beat those on random ones, and these those on the bottom ones."
-UNKNOWN = "it takes probes on all layers together: python -m explorer scorecard computes them"
+UNKNOWN = "not computed yet: it takes probes on all layers together"
+TOO_MANY = f"it takes one probe on the neurons of all layers together; these have more than {MOST:,}"
 SEED = 0
 
 
@@ -79,7 +80,8 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
 
     def known(check: Callable[[AllLayers, AllLayers], Verdict], pattern: str, pair: Pair) -> Verdict:
         before, after = figures[pair]
-        return check(before, after) if before and after else Verdict(pattern, UNDECIDED, UNKNOWN)
+        return check(before, after) if before and after else \
+            Verdict(pattern, UNDECIDED, UNKNOWN if fits(pair.study) else TOO_MANY)
 
     checks: list[Callable[[Pair], Verdict]] = [
         lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),

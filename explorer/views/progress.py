@@ -11,7 +11,7 @@ from explorer.views.messages import problem
 POLL = 1.0  # seconds
 SHOWN = 2  # jobs above every page, the oldest first
 NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
-         "neurons": "analysis of neurons"}
+         "neurons": "analysis of neurons", "scorecard": "scorecard"}
 OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
 
 
@@ -105,6 +105,8 @@ def named(job: jobs.Job) -> str:
         return DOWNLOADS[job.request["name"]].title
     if job.kind == "neurons":
         return f"{short_name(job.request['finetuned'])}: {', '.join(job.request['parts'])}"
+    if job.kind == "scorecard":
+        return f"probes on all layers together, for {len(job.request['studies'])} of the finished studies"
     tune = job.request["finetune"] if job.kind == "run" else job.request
     return f"{short_name(tune['model'])} · {tune['task']} · {short_name(tune['out'])}"
 
