@@ -30,6 +30,7 @@ from explorer.patterns import (
 from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
 from explorer.study import Study, short_name
+from explorer.untrained import tuned
 
 RISE = "Before fine-tuning, accuracy rises from layer 0."
 ALL = "A probe on all layers together is nearly as good after fine-tuning as before."
@@ -69,7 +70,7 @@ class Line:
 
 def pairs(studies: Sequence[Study]) -> list[Pair]:
     """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights."""
-    return [Pair(study, name) for study in studies for name in _last_steps(study.finetuned)]
+    return [Pair(study, name) for study in studies for name in _last_steps(tuned(study.request))]
 
 
 def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
@@ -214,9 +215,8 @@ def _last_steps(names: Sequence[str]) -> list[str]:
     """Of the checkpoints of one run, the last."""
     runs: dict[str, str] = {}
     for name in names:
-        if not name.startswith("random:"):
-            run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
-            runs[run] = name
+        run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
+        runs[run] = name
     return list(runs.values())
 
 

@@ -44,7 +44,7 @@ def test_every_measure_covers_the_whole_grid(study: Study, together: bool) -> No
         np.testing.assert_allclose(found.delta, found.after - found.before, atol=2e-4)
         of = MEASURES[title]
         assert found.delta_low.isna().all() == (of.split == "train")
-        drawn = [charts.by_layer(found, of, baselines(study.table, study.base, title)), charts.by_k(found, of, {}),
+        drawn = [charts.by_layer(found, of, baselines(study.table, study.base, title)), charts.by_k(found, of),
                  charts.delta_by_layer(found, of, together)]
         assert all(chart.to_dict()["$schema"] for chart in drawn)
     assert "Span F1" not in offered(study.table)

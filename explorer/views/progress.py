@@ -6,12 +6,13 @@ from explorer.downloads import DOWNLOADS
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name, title
+from explorer.untrained import UntrainedRequest
 from explorer.views.messages import problem
 
 POLL = 1.0  # seconds
 SHOWN = 2  # jobs above every page, the oldest first
 NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
-         "neurons": "analysis of neurons", "scorecard": "scorecard"}
+         "neurons": "analysis of neurons", "scorecard": "scorecard", "untrained": "random weights"}
 OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
 
 
@@ -101,6 +102,8 @@ def named(job: jobs.Job) -> str:
     """One line that tells what a job is of."""
     if job.kind == "study":
         return title(StudyRequest.from_dict(job.request))
+    if job.kind == "untrained":
+        return title(UntrainedRequest.from_dict(job.request).of)
     if job.kind == "download":
         return DOWNLOADS[job.request["name"]].title
     if job.kind == "neurons":
