@@ -12,8 +12,8 @@ ORDER = [
     "confounds", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans", "labels", "layer",
     "metrics", "figures", "study", "untrained", "evidence", "reading", "neurons", "neuron", "card", "search", "errors",
     "sentence", "patterns", "methods", "all_layers", "scorecard", "scoring", "tasks", "runs", "history", "trajectory",
-    "freezing", "finetune", "work", "estimate", "jobs", "starter", "overview", "charts", "cached", "views", "cli_neurons",
-    "cli", "__main__",
+    "freezing", "finetune", "work", "estimate", "jobs", "starter", "overview", "charts", "cached", "views",
+    "cli_neurons", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
 
