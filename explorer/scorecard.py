@@ -193,10 +193,12 @@ def _provenance(studies: Sequence[Study]) -> list[dict]:
 
 
 def _line(found: list[tuple[str, Verdict]]) -> Line:
-    counts = Counter(verdict.verdict for _, verdict in found)
-    overall = next(iter(counts)) if len(counts) == 1 else UNDECIDED
+    told = Counter("not computed" if verdict.because == UNKNOWN else verdict.verdict.removesuffix(" here")
+                   for _, verdict in found)
+    verdicts = {verdict.verdict for _, verdict in found}
     because = found[0][1].because if len(found) == 1 else \
-        ", ".join(f"{verdict.removesuffix(' here')} in {n}" for verdict, n in counts.items()) + f" of {len(found)}"
+        ", ".join(f"{what} in {n}" for what, n in told.items()) + f" of {len(found)}"
+    overall = verdicts.pop() if len(verdicts) == 1 else UNDECIDED
     return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
 
 

@@ -133,6 +133,8 @@ def _headline(here: pd.Series, of: Measure) -> None:
 def _interval(here: pd.Series, column: str, of: Measure) -> str:
     low, high = here[f"{column}_low"], here[f"{column}_high"]
     signed = column == "delta"
+    if of.split == "train":
+        return "counted: no interval"
     return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
 
 
