@@ -66,11 +66,12 @@ def complete(request: ScorecardRequest, store: Store, on_progress: Progress = si
     for i, (evidence, checkpoint) in enumerate(todo):
         if evidence.study.key in failed:
             continue
-        what, missing = f"{i + 1} of {len(todo)}, {short_name(checkpoint)}", not evidence.complete()
+        what, missing = f"{i + 1} of {len(todo)}", not evidence.complete()
         begin = i + RESTORING * missing
         try:
             if missing:
                 evidence.restore(_part(on_progress, what, i / len(todo), begin / len(todo)))
+            what += f", {short_name(checkpoint)}"
             compute(evidence, checkpoint, _part(on_progress, what, begin / len(todo), (i + 1) / len(todo)))
         except InputError as error:
             failed[evidence.study.key] = f"{evidence.study.title}: {error}"
@@ -82,6 +83,6 @@ def complete(request: ScorecardRequest, store: Store, on_progress: Progress = si
 def _part(on_progress: Progress, what: str, start: float, end: float) -> Progress:
     """The callback of a part of the work, which takes it from start to end, of 1."""
     def report(done: int, total: int, detail: str) -> None:
-        on_progress(round(1000 * (start + (end - start) * done / max(total, 1))), 1000, f"{what}: {detail}")
+        on_progress(round(1000 * (start + (end - start) * done / max(total, 1))), 1000, f"{what}, {detail}")
 
     return report

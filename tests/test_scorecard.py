@@ -123,7 +123,7 @@ def test_what_is_lacking_is_computed_though_all_behind_the_study_is_gone(evidenc
     complete(ScorecardRequest((study.key,)), store, lambda done, total, what: told.append((done / total, what)))
     assert lacking([study], store) == []
     assert [share for share, _ in told] == sorted(share for share, _ in told)
-    assert any("1 of 2, base: " in what for _, what in told)
+    assert any("1 of 2, base, probe on" in what for _, what in told)
     assert told[-1] == (1.0, "done")
     whole = scored([study.key], store)
     assert whole.lacking == 0

@@ -135,7 +135,7 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
     most = "datum.value > 100 ? '' : datum.label" if measure.unit == "%" else "datum.label"
     y = alt.Y("value:Q", scale=ends,
               axis=value_axis(f"{measure.title} ({measure.unit})", "~f", tickCount=5, labelExpr=most,
-                              labelFlush=False))
+                              labelFlush=False, grid=True))
     legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, symbolStrokeWidth=3,
                         labelFontSize=FONT + 1, offset=2)
     names = [*COLOURS, *([UNTRAINED] if "random" in grid else [])]
