@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.evidence import Evidence
+from explorer.probes import LayerProbes
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, Spec, silent
 from explorer.study import Study
@@ -58,8 +59,6 @@ def compute(evidence: Evidence, checkpoint: str, on_progress: Progress = silent)
     Ranked by exact LCA of the probe on all. Raises Missing where the cache lacks the activations; takes as many neurons
     as fits says.
     """
-    from explorer.probes import LayerProbes
-
     train, test = (evidence.activations(checkpoint, split) for split in ("train", "test"))
     x = {name: np.concatenate([part.layer(i)[part.kept] for i in range(part.n_layers)], axis=1)
          for name, part in (("train", train), ("test", test))}

@@ -17,6 +17,7 @@ from explorer.labels import UNSEEN, Labels
 from explorer.layer import Wanted
 from explorer.mdl import block_ends, codelength, uniform_bits
 from explorer.metrics import Measures, Test
+from explorer.probes import LayerProbes
 from explorer.spans import are_spans, per_sentence, spans
 from explorer.specs import ProbeSpec
 from explorer.stats import draws
@@ -179,8 +180,6 @@ def forms() -> SimpleNamespace:
 
 
 def test_where_form_determines_label_the_control_task_is_as_easy(forms: SimpleNamespace) -> None:
-    from explorer.probes import LayerProbes
-
     y = forms.form % 3
     control = control_task({"train": forms.form.astype(str).astype(object)}, y, 0)["train"]
     fitter = LayerProbes(forms.x, y, 3, ProbeSpec())
@@ -190,8 +189,6 @@ def test_where_form_determines_label_the_control_task_is_as_easy(forms: SimpleNa
 
 def test_random_labels_have_no_selectivity(forms: SimpleNamespace) -> None:
     """A probe learns a random label of each form as well as the control task's: 30 corpora, on average."""
-    from explorer.probes import LayerProbes
-
     found = []
     for seed in range(30):
         random = np.random.default_rng(seed)
@@ -242,8 +239,6 @@ def test_a_neuron_far_out_is_found() -> None:
 
 
 def test_a_probe_without_outliers_gives_them_no_weight() -> None:
-    from explorer.probes import LayerProbes
-
     random = np.random.default_rng(0)
     x, y = random.normal(size=(300, 100)).astype(np.float32), random.integers(0, 2, 300)
     x[:, 7] += 50 + 5 * y
