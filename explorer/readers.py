@@ -216,7 +216,7 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
             for number, raw in enumerate(file, 1):
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
                 if "\r" in line:
-                    raise InputError(f"{path}, line {number}: a carriage return inside it; lines end in a line feed, or "
+                    raise InputError(f"{path}, line {number}: a carriage return inside it; lines end in a line feed or "
                                      "in both: convert it, for instance by tr '\\r' '\\n'")
                 yield number, line
     except UnicodeDecodeError as error:

@@ -14,6 +14,7 @@ from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, Summary, short_name
+from explorer.untrained import tuned
 from explorer.views import steps
 from explorer.views.messages import problem
 
@@ -67,10 +68,13 @@ def finished(store: Store) -> list[Summary]:
 
 
 def first(studies: Sequence[Summary]) -> Summary:
-    """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST."""
+    """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST.
+
+    A baseline's is none of these.
+    """
     def rank(study: Summary) -> tuple[bool, bool]:
-        request = study.request
-        return not study.shipped, (request.base, request.finetuned, request.corpus.property) == FIRST
+        request, own = study.request, not study.shipped and bool(tuned(study.request))
+        return own, (request.base, request.finetuned, request.corpus.property) == FIRST
 
     return max(studies, key=rank)
 
