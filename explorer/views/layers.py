@@ -1,6 +1,5 @@
 """The Layers page: accuracy of both checkpoints by layer and by number of neurons, and its shift."""
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -8,15 +7,13 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached, untrained
 from explorer.charts.measures import MEASURES, Measure
-from explorer.charts.theme import NEUTRAL
 from explorer.store import Store
 from explorer.study import Study
-from explorer.views import trust
+from explorer.views import by_label, trust
 from explorer.views.figures import metric
 from explorer.views.progress import start
 from explorer.views.studies import caution, compared, finished, opened
 
-TABLE_HEIGHT = 243  # pixels: it ends where the charts on its left do
 Figures = tuple[Path, str, str, str, bool, tuple[str, str] | None]
 """Arguments of cached.grid: what the charts and the figures are of."""
 
@@ -108,7 +105,7 @@ def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
     _headline(here, MEASURES[measure])
     rows = cached.labels(root, key, finetuned, BY_LABEL[of][0])
-    _by_label(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
+    by_label.show(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
 
 def _headline(here: pd.Series, of: Measure) -> None:
@@ -136,27 +133,6 @@ def _interval(here: pd.Series, column: str, of: Measure) -> str:
     if of.split == "train":
         return "counted: no interval"
     return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
-
-
-def _by_label(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
-    def number(title: str, width: int, format: str, help: str | None = None) -> Any:
-        return st.column_config.NumberColumn(title, width=width, format=format, help=help)
-
-    unsure = ~((rows.delta_low > 0) | (rows.delta_high < 0))
-    bounds = [f"{low:+.1f} to {high:+.1f}".replace("-", "−") if low == low else "–"
-              for low, high in zip(rows.delta_low, rows.delta_high, strict=True)]
-    shown = rows.assign(bounds=bounds, unsure=unsure).sort_values("delta", key=abs, ascending=False, ignore_index=True)
-    grey = shown.style.apply(lambda row: [f"color: {NEUTRAL}" if row.unsure else ""] * len(row), axis=1,
-                             subset=["delta", "bounds", "unsure"])
-    slot.dataframe(
-        grey, hide_index=True, height=TABLE_HEIGHT, key="labels",
-        column_order=["label", "before", "after", "delta", "bounds", "n"], column_config={
-            "label": st.column_config.TextColumn("Label", width=60),
-            "before": number("● Before", 66, "%.1f %%", f"{share}, before fine-tuning"),
-            "after": number("◆ After", 66, "%.1f %%", "The same after fine-tuning"),
-            "delta": number("Delta", 58, "%+.1f", "Points; grey where the 95 % interval holds zero"),
-            "bounds": st.column_config.TextColumn("95 %", width=116), "n": number("Words", 52, "localized"),
-        })
 
 
 def _about(study: Study) -> None:

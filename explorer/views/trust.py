@@ -29,22 +29,37 @@ TOGETHER = ("Off: each layer's interval holds its true value in 95 of 100 sample
 
 
 def show(store: Store, study: Study, finetuned: str) -> bool:
-    """Draw it, folded; returns whether intervals are to hold for all layers at once."""
-    with st.container(key="trust"), st.expander("How sure is this?"):
-        left, right = st.columns(2, gap="large")
-        together = left.toggle("Intervals for all layers at once", key="together", bind="query-params", help=TOGETHER)
-        left.markdown(SURE)
-        right.text("\n".join(facts(study, finetuned)))
-        with right:
-            _once_more(store, study)
-        _table(cached.scale_of_layers(store.root, study.key, finetuned))
-    with st.container(key="methods"), st.expander("Text for a paper"):
-        st.caption("What was run, and whom to cite. The button of each box copies it.")
-        st.code(methods.paragraph(study), language=None, wrap_lines=True)
-        st.code(methods.bibtex(study), language="bibtex")
-        st.download_button("Download both", methods.paragraph(study) + "\n\n" + methods.bibtex(study),
-                           f"methods-{study.key}.txt", icon=":material/download:")
+    """Draw it, folded; returns whether intervals are to hold for all layers at once.
+
+    What is folded is built when it is opened.
+    """
+    together = st.toggle("Intervals for all layers at once", key="together", bind="query-params", help=TOGETHER)
+    sure = st.expander("How sure is this?", key="trust", on_change="rerun")
+    if sure.open:
+        with sure:
+            _sure(store, study, finetuned)
+    paper = st.expander("Text for a paper", key="methods", on_change="rerun")
+    if paper.open:
+        with paper:
+            _paper(study)
     return together
+
+
+def _sure(store: Store, study: Study, finetuned: str) -> None:
+    left, right = st.columns(2, gap="large")
+    left.markdown(SURE)
+    right.text("\n".join(facts(study, finetuned)))
+    with right:
+        _once_more(store, study)
+    _table(cached.scale_of_layers(store.root, study.key, finetuned))
+
+
+def _paper(study: Study) -> None:
+    st.caption("What was run, and whom to cite. The button of each box copies it.")
+    st.code(methods.paragraph(study), language=None, wrap_lines=True)
+    st.code(methods.bibtex(study), language="bibtex")
+    st.download_button("Download both", methods.paragraph(study) + "\n\n" + methods.bibtex(study),
+                       f"methods-{study.key}.txt", icon=":material/download:")
 
 
 def facts(study: Study, finetuned: str) -> list[str]:
