@@ -96,6 +96,7 @@ def test_the_page_runs(study: Study, store: Store, monkeypatch: pytest.MonkeyPat
     assert not page.exception
     assert page.selectbox(key="metric").value == "Cross-entropy"
     page.selectbox(key="metric").set_value("Compression").run()
+    page.session_state["methods"] = True
     page.toggle(key="together").set_value(True).run()
     assert not page.exception
     assert any("Following Durrani" in code.value for code in page.code)
