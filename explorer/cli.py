@@ -134,6 +134,8 @@ def _add_finetune(commands: argparse._SubParsersAction) -> None:
     tune.add_argument("--batch-size", type=int, default=defaults.batch_size)
     tune.add_argument("--max-length", type=int, default=defaults.max_length, help="in sub-words")
     tune.add_argument("--weight-decay", type=float, default=defaults.weight_decay)
+    tune.add_argument("--warmup", type=float, default=defaults.warmup, help="share of the steps over which the rate "
+                      "rises (default: %(default)s)")
     tune.add_argument("--seed", type=int, default=defaults.seed)
     tune.add_argument("--limit", type=int, metavar="N", help="train on so many rows, chosen by the seed")
     tune.add_argument("--fractions", type=_decimal, default=FRACTIONS, metavar="0,0.25,1",
@@ -260,8 +262,9 @@ def _finetune(options: argparse.Namespace) -> None:
         request = FinetuneRequest(
             options.model, task, options.data, str(Path(options.out) / task) if len(tasks) > 1 else options.out,
             learning_rate=options.learning_rate, epochs=options.epochs, batch_size=options.batch_size,
-            max_length=options.max_length, weight_decay=options.weight_decay, seed=options.seed, limit=options.limit,
-            fractions=options.fractions, freeze=options.freeze, reinitialise=options.reinitialise,
+            max_length=options.max_length, weight_decay=options.weight_decay, warmup=options.warmup,
+            seed=options.seed, limit=options.limit, fractions=options.fractions, freeze=options.freeze,
+            reinitialise=options.reinitialise,
         )
         print(finetune(request, _Console()))
 

@@ -1,7 +1,8 @@
 """What a run will take, told before it starts: rough figures from sizes, no model is loaded.
 
-Time: 6 floating-point operations a weight and sub-word in training, 2 in a forward pass (Kaplan et al. 2020), at SHARE
-of the speed of a large matrix product, which is measured; a constant for each step and block; probes by their words.
+Time: 6 floating-point operations a weight and sub-word in training, 2 in a forward pass (Kaplan et al. 2020), at
+shares of the speed of a large matrix product, which is measured; a constant for each step and block, and for each
+checkpoint; probes by their words. The constants are those of one core that multiplies at 96 GFLOP/s.
 """
 from __future__ import annotations
 
@@ -19,14 +20,15 @@ from explorer.specs import InputError
 from explorer.tasks import Examples, read_task
 from explorer.work import RunRequest
 
-SHARE = 0.4  # of the speed of a matrix product of 768 x 768, that small models reach
+TRAINING, FORWARD = 0.4, 0.8  # of the speed of a matrix product of 768 x 768, that small models reach
 STEP = 0.0025  # seconds for a step and block, besides the arithmetic
-START = 10.0  # seconds until a job's process has its libraries
+START = 5.0  # seconds until a job's process has its libraries
+CHECKPOINT = 1.5  # seconds to write one, to load it again, and for the figures of all so far
 SUBWORDS = 1.35  # a word
 PADDING = 1.2
 SENTENCE = 1100, 16.3  # bytes of a CoNLL-U file and words, each for a sentence of UD English EWT
 COMPRESSED = 6.0
-PROBE = 5e-8, 4e-6  # seconds: for a training word and neuron of the whole layer; for a training word and k
+PROBE = 3.4e-7, 8e-6  # seconds: for a training word and neuron of the whole layer; for a training word and k
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,11 @@ def estimate(request: RunRequest, speed: float) -> Estimate:
     kept, passes = len(set(tune.fractions)), len(set(tune.fractions)) + 1
     steps = math.ceil(tune.epochs * math.ceil(len(data.train) / tune.batch_size))
     words = _words(study.corpus)
-    operations = 6 * weights * _subwords(data.train, tune) * tune.epochs + 2 * weights * (
-        _subwords(data.dev, tune) * kept + 1.5 * words * SUBWORDS * passes)
+    training = 6 * weights * _subwords(data.train, tune) * tune.epochs / (TRAINING * speed)
+    training += STEP * steps * (base.n_layers - 1)
+    forward = 2 * weights * (_subwords(data.dev, tune) * kept + 1.5 * words * SUBWORDS * passes) / (FORWARD * speed)
     probes = words * base.n_layers * passes * (PROBE[0] * base.width + PROBE[1] * len(study.k))
-    seconds = START + operations / (SHARE * speed) + STEP * steps * (base.n_layers - 1) + probes
+    seconds = START + training + forward + probes + CHECKPOINT * passes
     activations = 2 * 1.5 * words * base.n_layers * base.width * passes  # of all splits, in 16 bits
     return Estimate(seconds, 4 * whole * (kept + 6) + activations, base.n_layers - 1, len(data.train))
 

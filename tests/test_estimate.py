@@ -29,6 +29,28 @@ def test_the_starter_takes_a_minute_or_two() -> None:
     assert 50e6 < found.disk < 500e6
 
 
+def test_an_epoch_takes_its_operations_and_its_step(tmp_path: Path) -> None:
+    """Of 10 rows of 2 words, 8 for training: 8 x 1.2 x (2 x 1.35 + 3) sub-words, 12 x 6 x 128^2 weights, one step."""
+    (tmp_path / "rows.tsv").write_text("sentence\tlabel\n" + "good film\t1\nbad film\t0\n" * 5)
+    one, two = (estimate(changed(data=str(tmp_path / "rows.tsv"), epochs=epochs, batch_size=8), SPEED)
+                for epochs in (1.0, 2.0))
+    assert one.rows == 8
+    assert two.seconds - one.seconds == pytest.approx(6 * 1_179_648 * 54.72 / (0.4 * SPEED) + 0.0025 * 6)
+
+
+@pytest.mark.parametrize(("model", "task", "data", "tuning", "measured"), [
+    ("starter-bert", "classification", str(STARTER_TASKS / "sentiment.tsv"),
+     {"limit": 160, "epochs": 2.0, "batch_size": 8}, 15.8),
+    ("models/all-MiniLM-L6-v2", "sst2", "data/glue", {"limit": 320, "epochs": 1.0, "batch_size": 32}, 42.9),
+])
+def test_what_was_measured_once(shared: Path, model: str, task: str, data: str, tuning: dict, measured: float) -> None:
+    """Seconds of one core at 96 GFLOP/s: libraries, training, scoring, and probes of base and one checkpoint."""
+    near = [str(shared / name) if (shared / name).exists() else name for name in (model, data)]
+    asked = RunRequest(FinetuneRequest(near[0], task, near[1], "runs/x", fractions=(1.0,), **tuning),
+                       StudyRequest(near[0], (), CorpusRequest("starter-train.conllu", limit=500), k=(1, 5, 20)))
+    assert 1 / 1.5 < estimate(asked, 96e9).seconds / measured < 1.5
+
+
 def test_more_takes_more() -> None:
     usual = estimate(ASKED, SPEED)
     assert estimate(changed(epochs=6.0), SPEED).seconds > usual.seconds
