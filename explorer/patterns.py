@@ -68,7 +68,10 @@ def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
 
 
 def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
-    """In the last layer SST-2, QNLI and MNLI lose more than STS-B, RTE and MRPC; by_task holds layer_tables."""
+    """In the last layer SST-2, QNLI and MNLI lose more than STS-B, RTE and MRPC; by_task holds layer_tables.
+
+    Undecided where no task changes that layer beyond chance.
+    """
     last = {task: layers.iloc[-1] for task, layers in by_task.items()}
     forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
     pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
@@ -77,10 +80,10 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
         return Verdict(pattern, UNDECIDED, f"it takes tasks of both groups (there is {figures or 'neither'})")
     if max(last[t].high for t in forget) < min(last[t].low for t in keep):
         verdict = SEEN
-    elif max(last[t].delta for t in forget) < min(last[t].delta for t in keep):
-        verdict = UNDECIDED
     else:
-        verdict = NOT_SEEN
+        as_published = max(last[t].delta for t in forget) < min(last[t].delta for t in keep)
+        changed = any(last[t].low > 0 or last[t].high < 0 for t in (*forget, *keep))
+        verdict = NOT_SEEN if changed and not as_published else UNDECIDED
     return Verdict(pattern, verdict, f"delta in the last layer, in points: {figures}")
 
 

@@ -174,7 +174,10 @@ class Store:
             return
         table = pa.Table.from_pandas(frame, preserve_index=False)
         buffer = pa.BufferOutputStream()
-        with pq.ParquetWriter(buffer, table.schema, compression="zstd") as parquet:
+        fractions = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+        with pq.ParquetWriter(buffer, table.schema, compression="zstd", compression_level=19,
+                              use_dictionary=[name for name in table.column_names if name not in fractions],
+                              use_byte_stream_split=fractions) as parquet:
             parquet.write_table(table)
             parquet.add_key_value_metadata({"explorer": _describe(spec, meta or {}), "seal": BLANK_SEAL})
         self._put(spec, TABLE, buffer.getvalue().to_pybytes())

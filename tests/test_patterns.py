@@ -56,6 +56,7 @@ def test_where_the_change_is(deltas: tuple[float, ...], margin: float, verdict: 
     ({"sst2": -1.2, "mrpc": -1}, UNDECIDED),
     ({"sst2": -5, "qnli": -1, "mrpc": -3}, NOT_SEEN),
     ({"sst2": -5, "cola": -1}, UNDECIDED),
+    ({"sst2": 0.1, "mrpc": 0.0}, UNDECIDED),
     ({}, UNDECIDED),
 ])
 def test_which_tasks_forget(last: dict[str, float], verdict: str) -> None:

@@ -32,7 +32,11 @@ def publish(keys: Iterable[str], source: Store, cache: Path) -> None:
 
 
 def ship(key: str, source: Store, target: Store) -> None:
-    """Copy a study's table from one cache into another, as one that comes with the explorer."""
+    """Copy a study's table from one cache into another, as one that comes with the explorer.
+
+    Its values are rounded to float32, which takes a tenth off its file.
+    """
     found = source.table_by_key(key)
     if found is not None:
-        target.put_table(StudySpec.from_dict(found.spec), found.table, found.meta | {SHIPPED: True})
+        table = found.table.assign(value=found.table["value"].astype("float32").astype("float64"))
+        target.put_table(StudySpec.from_dict(found.spec), table, found.meta | {SHIPPED: True})
