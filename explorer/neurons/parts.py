@@ -43,13 +43,15 @@ class Words:
 
 def words(evidence: Evidence, checkpoint: str, layer: int) -> dict[str, Words]:
     """The splits of a study, on one layer or on ALL."""
-    found = {}
-    for split in SPLITS:
-        activations = evidence.activations(checkpoint, split)
-        rows = np.flatnonzero(activations.kept)
-        layers = [activations.layer(i) for i in (range(activations.n_layers) if layer == ALL else [layer])]
-        found[split] = Words(layers, rows, evidence.codes(split)[rows], evidence.words(split).sentence.to_numpy()[rows])
-    return found
+    return {split: words_of(evidence, checkpoint, layer, split) for split in SPLITS}
+
+
+def words_of(evidence: Evidence, checkpoint: str, layer: int, split: str) -> Words:
+    """One of them."""
+    activations = evidence.activations(checkpoint, split)
+    rows = np.flatnonzero(activations.kept)
+    layers = [activations.layer(i) for i in (range(activations.n_layers) if layer == ALL else [layer])]
+    return Words(layers, rows, evidence.codes(split)[rows], evidence.words(split).sentence.to_numpy()[rows])
 
 
 def moves(evidence: Evidence, before: str, after: str, layer: int) -> pd.DataFrame:

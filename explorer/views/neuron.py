@@ -7,13 +7,16 @@ import streamlit as st
 
 from explorer import cached
 from explorer.card import WHEN, Card
+from explorer.charts.audit import METHODS
 from explorer.charts.neuron import scatter
 from explorer.charts.sentence import MARKS
 from explorer.neuron import SAMPLED, Neuron, activation
+from explorer.neurons.analysis import NeuronsRequest
 from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import go, link
 from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
+from explorer.views.progress import begun, start
 
 HEIGHT = 320  # pixels of a table
 
@@ -29,12 +32,13 @@ def show() -> None:
         split = split_choice()
     if neuron is None:
         return
-    card = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron)
-    charts = cached.card_charts(page.root, page.study.key, page.pair, split, neuron)
+    stored = page.neurons.has("rankings")
+    card, charts = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron, stored)
     with controls:
         link("In a sentence", "sentence", ":material/short_text:", neuron=neuron)
         _export(card, charts)
     _figures(card)
+    _unranked(page, card)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=charts[0], key="by label")
     right.vega_lite_chart(spec=charts[1], key="weights")
@@ -53,26 +57,44 @@ def show() -> None:
 
 
 def _figures(card: Card) -> None:
-    """The row of figures, before and after."""
+    """What there is to say of it in figures and its places in the rankings, before and after."""
     rows = [{
         "checkpoint": f"{MARKS[when]} {when}", "mean": figures.mean, "variance": figures.variance,
         "silent": 100 * figures.sparsity, "outlier": "yes" if figures.outlier else "no",
-        **{name: ranks[i] for name, ranks in card.ranks.items()},
-    } for i, (when, figures) in enumerate(zip(WHEN, card.figures, strict=True))]
-    number = st.column_config.NumberColumn
-    left, right = st.columns([7, 2], gap="large", vertical_alignment="center")
-    left.dataframe(pd.DataFrame(rows), hide_index=True, key="figures", column_config={
-        "checkpoint": "Checkpoint", "mean": number("Mean", format="%.3f"),
-        "variance": number("Variance", format="%.4f"),
-        "silent": number("Silent words", format="%.1f %%",
-                         help="Words at which |activation| is under a tenth of the neuron's largest (sparsity)."),
-        "outlier": st.column_config.TextColumn(
-            "Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's neurons."),
-        **{name: number(f"Rank by {name}", format="localized", help="1: the first neuron of its layer.")
-           for name in card.ranks},
-    })
-    right.metric("Correlation", f"{card.correlation:+.2f}".replace("-", "−"), border=True,
-                 help="Pearson's, of the neuron before fine-tuning with itself after, on these words.")
+        **{method: f"{ranks[method]:,}" if method in ranks else "–" for method in METHODS},
+        "best": f"{best[1]:,} ({best[0]})", "itself": "",
+    } for when, figures, ranks, best in zip(WHEN, card.figures, card.ranks, card.best, strict=True)]
+    rows[1]["itself"] = f"{card.correlation:+.2f}".replace("-", "−")
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="figures",
+        column_order=["checkpoint", "mean", "variance", "silent", "outlier", "itself", "lca", "best",
+                      *(method for method in METHODS if method != "lca")],
+        column_config={
+            "checkpoint": text("Checkpoint", width=104), "mean": number("Mean", format="%.3f"),
+            "variance": number("Variance", format="%.4f"),
+            "silent": number("Silent", format="%.1f %%", help="Words at which |activation| is under a tenth of the "
+                                                              "neuron's largest (sparsity)."),
+            "outlier": text("Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's "
+                                            "neurons."),
+            "itself": text("Correlation", alignment="right", help="Pearson's, of the neuron after fine-tuning with "
+                                                                  "itself before, on these words."),
+            "best": text("LCA, best label", alignment="right", help="The label that ranks it highest."),
+            **{method: text(name, alignment="right", help=f"Its place in the layer's ranking by {name}; 1: the first.")
+               for method, name in METHODS.items()},
+        })
+
+
+def _unranked(page: Opened, card: Card) -> None:
+    """Which rankings are not there, and how to get them."""
+    missing = [name for method, name in METHODS.items() if not all(method in ranks for ranks in card.ranks)]
+    if missing:
+        asked = NeuronsRequest(page.study.key, page.pair[1], ("rankings",))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Its place by {', '.join(missing)} takes an analysis of all neurons, some minutes.",
+                       width="content")
+            st.button("Rank them", icon=":material/play_arrow:", type="tertiary", on_click=start,
+                      args=(cached.store(), asked), disabled=begun(cached.store(), asked))
 
 
 def _alike(card: Card) -> None:
