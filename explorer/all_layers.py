@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.evidence import Evidence, Missing
+from explorer.probes import LayerProbes
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, Spec, silent
 
@@ -46,8 +47,6 @@ def compute(evidence: Evidence, checkpoint: str, on_progress: Progress = silent)
     Ranked by exact LCA of the probe on all. Raises Missing where the cache lacks the activations, or where they are of
     more than MOST neurons.
     """
-    from explorer.probes import LayerProbes
-
     train, test = (evidence.activations(checkpoint, split) for split in ("train", "test"))
     if train.n_layers * train.width > MOST:
         raise Missing(f"{train.n_layers * train.width} neurons; one probe is fitted on {MOST} at most")

@@ -61,9 +61,9 @@ def grid(root: Path, key: str, finetuned: str, measure: str = "Accuracy", togeth
 
 
 @st.cache_resource(max_entries=32)
-def labels(root: Path, key: str, finetuned: str) -> pd.DataFrame:
+def labels(root: Path, key: str, finetuned: str, metric: str) -> pd.DataFrame:
     """measures.labels of a pair; to be read only."""
-    return measures.labels(load(root, key).table, load(root, key).base, finetuned)
+    return measures.labels(load(root, key).table, load(root, key).base, finetuned, metric)
 
 
 @st.cache_resource(max_entries=32)

@@ -10,9 +10,10 @@ Rows of the whole test split (label is empty) have these metrics; k is the numbe
 
 Beside each stand its bounds at 95 %, alone (accuracy_low, accuracy_high) and for all layers at once (accuracy_low_all,
 accuracy_high_all), and for fine-tuned checkpoints its change against the base with its bounds (delta, delta_low,
-delta_low_all ... for accuracy; macro_f1_delta ... for the others). Rows of a label have accuracy (the label's recall)
-and delta with bounds, and precision. Rows of the training split have codelength (kbits), compression, norm and
-outliers; those of the base's layer 0, k all, have the accuracy of two guesses, majority and most_frequent.
+delta_low_all ... for accuracy; macro_f1_delta ... for the others). Rows of a label have
+accuracy (the label's recall) and precision, and their changes delta and precision_delta, each with bounds of its own.
+Rows of the training split have codelength (kbits), compression, norm and outliers; those of the base's layer 0, k all,
+have the accuracy of two guesses, majority and most_frequent.
 """
 from __future__ import annotations
 
@@ -27,7 +28,7 @@ from explorer.labels import Labels
 from explorer.layer import Arrays, Wanted
 from explorer.mdl import uniform_bits
 from explorer.metrics import Figure, Measures, Test, dev_accuracies
-from explorer.stats import bounds, draws, ratio, simultaneous
+from explorer.stats import bounds, draws, simultaneous
 
 COLUMNS = ["checkpoint", "layer", "k", "split", "label", "metric", "value", "n"]
 DIGITS = 5  # of bounds, rounded outwards: a thousandth of a point
@@ -52,10 +53,10 @@ def tabulate(
     for layer, before in enumerate(fitted[base]):
         measured = Measures(test, before, wanted)
         for name in (base, *tuned):
-            found = measured if name == base else Measures(test, fitted[name][layer], wanted)
+            found = measured if name == base else Measures(test, fitted[name][layer], wanted, measured)
             table.at(name, layer)
             _whole(table, found, measured if name != base else None)
-            _labels(table, test, found, measured if name != base else None)
+            _labels(table, test, found)
             _training(table, fitted[name][layer], labels, wanted)
     table.families()
     table.at(base, 0)
@@ -81,12 +82,11 @@ class _Table:
         self._parts.append({name: array.ravel() for name, array in zip(columns, arrays, strict=True)})
 
     def figure(self, metric: str, figure: Figure) -> None:
-        """A metric of the whole test split, with bounds where it has been resampled."""
+        """A metric of the whole test split, with bounds."""
         self.add(figure.k, "test", "", metric, figure.values[0], figure.n)
-        if len(figure.values) > 1:
-            self._bounds(metric, figure, *bounds(figure.values[1:]), "")
-            narrow = Figure(figure.values.astype(np.float32), figure.k, figure.n)
-            self._kept.setdefault((self._checkpoint, metric), []).append((self._layer, narrow))
+        self._bounds(metric, figure, *bounds(figure.values[1:]), "")
+        narrow = Figure(figure.values.astype(np.float32), figure.k, figure.n)
+        self._kept.setdefault((self._checkpoint, metric), []).append((self._layer, narrow))
 
     def families(self) -> None:
         """Bounds that hold for all layers of a checkpoint at once, for each metric and k."""
@@ -119,24 +119,15 @@ def _whole(table: _Table, found: Measures, base: Measures | None) -> None:
             table.figure(delta_of(metric), figure - base.whole[metric])
 
 
-def _labels(table: _Table, test: Test, found: Measures, base: Measures | None) -> None:
-    """Of each label that test words have: accuracy, and delta, with bounds; and precision where it is predicted."""
-    has = test.has[0] > 0
-    there = test.has[:, has, None]  # (draws, labels, 1)
-    accuracy = ratio(found.right[:, has], there)  # (draws, labels, k)
-    figures = {"accuracy": accuracy}
-    if base is not None:
-        figures["delta"] = accuracy - ratio(base.right[:, has], there)
-    names, k, n = test.labels[has][:, None], np.array(found.k), test.has[0, has, None]
-    for metric, values in figures.items():
-        table.add(k, "test", names, metric, values[0], n)
-        if len(values) > 1:
-            low, high = (bound.reshape(values[0].shape) for bound in bounds(values[1:].reshape(len(values) - 1, -1)))
-            table.add(k, "test", names, f"{metric}_low", outwards(low, -1), n)
-            table.add(k, "test", names, f"{metric}_high", outwards(high, 1), n)
-    label, column = np.nonzero(found.said[0])
-    said = found.said[0, label, column]
-    table.add(k[column], "test", test.labels[label], "precision", found.right[0, label, column] / said, said)
+def _labels(table: _Table, test: Test, found: Measures) -> None:
+    """Of each label what there is to say of it: nothing of recall where no test word has it, for instance."""
+    k = np.array(found.k)
+    for metric, figure in found.labels.items():
+        label, column = np.nonzero(~np.isnan(figure.values))
+        for ending, values in (("", figure.values), ("_low", outwards(figure.low, -1)),
+                               ("_high", outwards(figure.high, 1))):
+            table.add(k[column], "test", test.labels[label], metric + ending, values[label, column],
+                      figure.n[label, column])
 
 
 def _training(table: _Table, arrays: Arrays, labels: Labels, wanted: Wanted) -> None:

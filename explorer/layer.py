@@ -23,6 +23,7 @@ from explorer.baselines import control_task
 from explorer.labels import SPLITS, UNSEEN, Labels
 from explorer.mdl import codelength
 from explorer.probe import from_arrays, to_arrays
+from explorer.probes import LayerProbes
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, silent
 from explorer.store import Store
@@ -68,8 +69,6 @@ class _Fitting:
     def __init__(
         self, spec: LayerSpec, activations: Mapping[str, Activations], labels: Labels, arrays: Arrays,
     ) -> None:
-        from explorer.probes import LayerProbes
-
         self.spec, self.labels, self.arrays, self.y = spec, labels, arrays, labels.codes
         self.x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
         self.fitter = LayerProbes(self.x["train"], self.y["train"], len(labels.inventory), spec.probe,

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from explorer.probes import LayerProbes
 from explorer.specs import ProbeSpec, Progress, silent
 
 PERCENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.25, 12.5, 25, 50, 100)  # of the words, at which the blocks end
@@ -43,8 +44,6 @@ def codelength(
 
 def _probabilities(x: np.ndarray, y: np.ndarray, n_labels: int, spec: ProbeSpec, asked: np.ndarray) -> np.ndarray:
     """(words asked for, labels) after fitting on x and y; of a single label, it is certain."""
-    from explorer.probes import LayerProbes
-
     if len(np.unique(y)) < 2:
         return np.broadcast_to(np.bincount(y, minlength=n_labels) / len(y), (len(asked), n_labels))
     return LayerProbes(x, y, n_labels, spec).fit().probabilities(asked)

@@ -1,10 +1,11 @@
 """What a probe's predictions on the test words are worth, in several metrics, for the sentences as they are and drawn.
 
-A figure's values lie in rows as the draws of stats.draws do: first the value itself, then one of each resample. Where
-there are very many labels, figures that are made of all labels' own have the first row alone.
+A figure's values lie in rows as the draws of stats.draws do: first the value itself, then one of each resample.
+Labels are taken some at a time: what CCG's hundreds have in 2,000 resamples would take gigabytes.
 """
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,9 @@ import numpy as np
 from explorer import spans
 from explorer.labels import UNSEEN, Labels
 from explorer.layer import Arrays, Wanted
-from explorer.stats import ratio, sums
+from explorer.stats import bounds, ratio, sums
 
-MANY = 60  # labels, above which no label's figures are resampled: CCG's hundreds would take minutes
+TOGETHER = 64  # labels
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Figure:
         return Figure(self.values - other.values, self.k, self.n)
 
 
+@dataclass(frozen=True)
+class OfLabels:
+    """One metric of each label, of the test words that have it or, for precision, that are said to."""
+
+    values: np.ndarray  # (labels, k), nan where there are no such words
+    low: np.ndarray  # (labels, k), bounds at 95 %
+    high: np.ndarray
+    n: np.ndarray  # (labels, k) such words
+
+
 class Test:
     """The test words and what is common to all probes that are tested on them."""
 
@@ -42,39 +53,70 @@ class Test:
             np.concatenate([labels.names["test"], labels.inventory]).astype(str), return_inverse=True)
         self.gold, self.code = np.split(self.gold, [len(self.sentences)])  # code: of what a probe predicts
         self.seen, self.known = labels.seen, labels.codes["test"] != UNSEEN
-        self.drawn_by_label = drawn if len(self.labels) <= MANY else drawn[:1]
-        self.has = sums(self.by_label(self.gold), self.drawn_by_label)  # (draws, labels) words of each label
+        self.some = [slice(i, i + TOGETHER) for i in range(0, len(self.labels), TOGETHER)]
         self.spans = spans.spans(self.labels[self.gold], self.sentences) if spans.are_spans(self.labels) else set()
 
     def sums(self, of_words: np.ndarray) -> np.ndarray:
         """Sums of (words,) or (words, k) over each draw's words: (draws,) or (draws, k)."""
         return sums(np.add.reduceat(of_words.astype(np.float32), self.starts, axis=0), self.drawn)
 
-    def by_label(self, codes: np.ndarray, among: np.ndarray | slice = slice(None)) -> np.ndarray:
-        """(sentences, labels) how many of the words `among` all have each label in codes (words,)."""
-        shape = len(self.starts), len(self.labels)
-        cell = self.sentences * shape[1] + codes
-        return np.bincount(cell[among], minlength=shape[0] * shape[1]).reshape(shape)
+    def by_label(self, codes: np.ndarray, labels: slice, among: np.ndarray | bool = True) -> np.ndarray:
+        """(sentences, labels) how many of the words `among` all have each of the labels in codes (words,)."""
+        n = len(self.labels[labels])
+        place = codes - labels.start
+        among = among & (place >= 0) & (place < n)
+        cell = (self.sentences * n + place)[among]
+        return np.bincount(cell, minlength=len(self.starts) * n).reshape(len(self.starts), n)
 
 
 class Measures:
-    """All figures of one layer's probes: `whole` by metric, and of each label `right` and `said` words."""
+    """All figures of one layer's probes by metric: `whole` of all test words, `labels` of each label's.
 
-    def __init__(self, test: Test, arrays: Arrays, wanted: Wanted) -> None:
+    Where it is given the base's, they include a label's changes against it.
+    """
+
+    def __init__(self, test: Test, arrays: Arrays, wanted: Wanted, base: Measures | None = None) -> None:
         self.k = wanted.k
-        predicted = np.stack([test.code[arrays[f"{k}/test"]] for k in wanted.k], 1)  # (words, k)
-        right = predicted == test.gold[:, None]
-        counts = [(test.by_label(p, r), test.by_label(p)) for p, r in zip(predicted.T, right.T, strict=True)]
-        self.right, self.said = (sums(np.stack(part, 2), test.drawn_by_label)  # (draws, labels, k)
-                                 for part in zip(*counts, strict=True))
+        self._predicted = np.stack([test.code[arrays[f"{k}/test"]] for k in wanted.k], 1)  # (words, k)
+        right = self._predicted == test.gold[:, None]
         self.whole: dict[str, Figure] = {}
         hits = self._accuracies(test, right)
-        self._f1(test)
+        self.labels = self._by_label(test, base)
         self._cross_entropy(test, arrays)
         if test.spans:
-            self._spans(test, predicted)
+            self._spans(test, self._predicted)
         if wanted.control:
             self._control(test, arrays, wanted, hits)
+
+    def drawn(self, test: Test, labels: slice) -> tuple[np.ndarray, np.ndarray]:
+        """(draws, labels, k) each: words of these labels that are told right, and words said to have them."""
+        columns = self._predicted.T
+        right = np.stack([test.by_label(said, labels, said == test.gold) for said in columns], 2)
+        return sums(right, test.drawn), sums(np.stack([test.by_label(said, labels) for said in columns], 2), test.drawn)
+
+    def _by_label(self, test: Test, base: Measures | None) -> dict[str, OfLabels]:
+        """Recall (accuracy) and precision of each label, and the means of their F1."""
+        parts: dict[str, list[tuple[np.ndarray, ...]]] = defaultdict(list)
+        f1 = _MeanF1()
+        for labels in test.some:
+            right, said = self.drawn(test, labels)
+            has = sums(test.by_label(test.gold, labels), test.drawn)[:, :, None]  # (draws, labels, 1)
+            f1.add(right, said, has)
+            figures = {"accuracy": ratio(right, has), "precision": ratio(right, said)}
+            n = {"accuracy": np.broadcast_to(has[0], right[0].shape), "precision": said[0]}
+            if base is not None:
+                its_right, its_said = base.drawn(test, labels)
+                figures |= {"delta": figures["accuracy"] - ratio(its_right, has),
+                            "precision_delta": figures["precision"] - ratio(its_right, its_said)}
+                n |= {"delta": n["accuracy"], "precision_delta": n["precision"]}
+            for metric, values in figures.items():
+                low, high = bounds(values[1:].reshape(len(values) - 1, -1))
+                parts[metric].append((values[0], low.reshape(values[0].shape), high.reshape(values[0].shape),
+                                      n[metric].astype(np.int64)))
+        self._add("macro_f1", f1.macro, len(test.gold))
+        self._add("weighted_f1", f1.weighted, len(test.gold))
+        return {metric: OfLabels(*(np.concatenate(part) for part in zip(*found, strict=True)))
+                for metric, found in parts.items()}
 
     def _accuracies(self, test: Test, right: np.ndarray) -> np.ndarray:
         """Of all words, and of those whose form training has or has not; returns the hits (draws, k)."""
@@ -85,13 +127,6 @@ class Measures:
                 found = hits if among.all() else test.sums(right & among[:, None])
                 self._add(metric, ratio(found, test.sums(among)[:, None]), among.sum())
         return hits
-
-    def _f1(self, test: Test) -> None:
-        """Means over the labels that a draw has or that are predicted in it, as scikit-learn takes them."""
-        f1 = ratio(2 * self.right, self.said + test.has[:, :, None])  # (draws, labels, k)
-        weight = test.has[:, :, None] / test.has.sum(1)[:, None, None]
-        self._add("macro_f1", np.nanmean(f1, axis=1), len(test.gold))
-        self._add("weighted_f1", np.nansum(f1 * weight, axis=1), len(test.gold))
 
     def _cross_entropy(self, test: Test, arrays: Arrays) -> None:
         bits = sums(np.stack([arrays[f"{k}/surprise"] for k in self.k], 1), test.drawn)
@@ -117,6 +152,29 @@ class Measures:
 
     def _add(self, metric: str, values: np.ndarray, n: int) -> None:
         self.whole[metric] = Figure(values, self.k, int(n))
+
+
+class _MeanF1:
+    """Means of the labels' F1 over those that a draw has or that are predicted in it, as scikit-learn takes them."""
+
+    def __init__(self) -> None:
+        self._sum = self._n = self._weighted = self._words = np.zeros(())
+
+    def add(self, right: np.ndarray, said: np.ndarray, has: np.ndarray) -> None:
+        """Some labels' words: (draws, labels, k), has (draws, labels, 1)."""
+        f1 = ratio(2 * right, said + has)
+        self._sum = self._sum + np.nansum(f1, axis=1)  # (draws, k)
+        self._n = self._n + (~np.isnan(f1)).sum(1)
+        self._weighted = self._weighted + np.nansum(f1 * has, axis=1)
+        self._words = self._words + has.sum(1)
+
+    @property
+    def macro(self) -> np.ndarray:
+        return self._sum / self._n
+
+    @property
+    def weighted(self) -> np.ndarray:
+        return self._weighted / self._words
 
 
 def dev_accuracies(

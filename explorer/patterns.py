@@ -52,15 +52,18 @@ def sentences(layers: pd.DataFrame) -> str:
 
 
 def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
-    """Of the blocks, the upper half loses more than the lower half."""
+    """Of the blocks, the upper half loses more than the lower half; undecided where no block changes beyond chance."""
     lower, upper = halves(layers)
+    blocks = layers[layers.layer > 0]
+    changed = ((blocks.low > 0) | (blocks.high < 0)).any()
     gap = upper.delta.mean() - lower.delta.mean()
     margin = ((upper.high - upper.low).mean() + (lower.high - lower.low).mean()) / 2  # never too narrow
-    verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap >= 0 else UNDECIDED
+    verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap >= 0 and changed else UNDECIDED
     return Verdict(
         "Fine-tuning takes linguistic knowledge from the higher layers and leaves it in the lower ones.", verdict,
         f"mean delta {points(upper.delta.mean())} points in layers {_span(upper)}, {points(lower.delta.mean())} in "
-        f"layers {_span(lower)}; the difference, {points(gap)}, is sure to ± {100 * margin:.1f} at most",
+        f"layers {_span(lower)}; the difference, {points(gap)}, is sure to ± {100 * margin:.1f} at most"
+        + ("" if changed else "; no block changes beyond chance"),
     )
 
 

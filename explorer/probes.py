@@ -10,29 +10,20 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections import deque
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from explorer.confounds import norm, outliers
+from explorer.optimise import Objective, metric, minimise, surprise, workers
 from explorer.probe import Probe
 from explorer.specs import InputError, ProbeSpec
 
 Labelled = tuple[np.ndarray, np.ndarray]
 """Activations (words, neurons) and label indices (words,), -1 for a label that training does not have."""
 
-Objective = Callable[[Tensor], tuple[float, Tensor]]
-"""Of parameters (1 + neurons, labels): the objective, and the gradient of all of it but the L1 penalty."""
-
-Metric = Callable[[Tensor], Tensor]
-"""Of a gradient (1 + neurons, labels): its product with a guess at the inverse Hessian."""
-
-PAIRS = 10  # curvature pairs that L-BFGS keeps; 30 take a tenth fewer steps, each slower
-DAMPING = 0.1  # share of the mean variance added to a covariance before it is inverted; 0.03 to 0.3 do alike
-ROUNDING = 1e-7  # a relative rise in the loss below this is float32 noise, not a bad step
+BLOCK = 2048  # words that are gone through at a time: what a step reads twice stays in the processor's cache
+MANY = 1000  # parameters, from which on blocks are worth a thread each
 
 
 def fit_probe(
@@ -56,18 +47,17 @@ class LayerProbes:
         """
         _check(x, y, n_labels, spec, dev)
         self.spec, self.dev, self.n_labels = spec, dev, n_labels
-        self.present, codes = np.unique(y, return_inverse=True)
-        self._y = torch.from_numpy(codes)  # (words,) indices into present
-        # A row of ones carries the bias. Neurons lie in rows, so that some of them are a cheap contiguous
-        # copy and the softmax runs along the words, which is twice as fast as along the few labels.
-        self._z = torch.ones(1 + x.shape[1], len(x))  # (1 + neurons, words)
-        self._z[1:] = torch.from_numpy(np.require(x, requirements=["W"])).T
-        self.mean, deviation, constant = _centre(self._z[1:])
-        self.outliers, self.norm = outliers(self.mean, deviation), norm(self.mean, deviation)
-        if spec.drop_outliers:
-            constant |= self.outliers
-        self.scale = _scale(self._z[1:], deviation, constant, spec.standardise)
-        self._gram = self._z @ self._z.T / len(x)  # (1 + neurons, 1 + neurons)
+        self.present, self._y = np.unique(y, return_inverse=True)  # _y (words,) indices into present
+        with workers() as each:
+            # A row of ones carries the bias. Neurons lie in rows, so that some of them are a cheap contiguous
+            # copy and the softmax runs along the words, which is twice as fast as along the few labels.
+            self._blocks = list(each(_block, _cut(x)))  # each (1 + neurons, words)
+            self.mean, deviation, constant = _centre(self._blocks, len(x), each)
+            self.outliers, self.norm = outliers(self.mean, deviation), norm(self.mean, deviation)
+            if spec.drop_outliers:
+                constant |= self.outliers
+            self.scale = np.where(constant | (not spec.standardise), np.float32(1), deviation)
+            self._gram = _scale(self._blocks, self.scale, constant, each) / np.float32(len(x))
 
     def fit(self, neurons: Sequence[int] | np.ndarray | None = None, start: Probe | None = None) -> Probe:
         """Fit a probe on the given neurons of the layer, on all by default.
@@ -89,11 +79,10 @@ class LayerProbes:
     def relabelled(self, y: np.ndarray, l2: float) -> LayerProbes:
         """The same at a given strength for other labels y (words,) of the same words, such as a control task's."""
         spec = dataclasses.replace(self.spec, l2=l2, l2_grid=())
-        _check(self._z[1:].numpy().T, y, self.n_labels, spec, None)
+        _check_labels(y, len(self._y), self.n_labels)
         other = copy.copy(self)
         other.spec, other.dev = spec, None
-        other.present, codes = np.unique(y, return_inverse=True)
-        other._y = torch.from_numpy(codes)
+        other.present, other._y = np.unique(y, return_inverse=True)
         return other
 
     def _columns(self, neurons: Sequence[int] | np.ndarray | None) -> np.ndarray:
@@ -107,164 +96,141 @@ class LayerProbes:
 
     def _fit(self, columns: np.ndarray, l2: float, start: Probe | None) -> Probe:
         rows = _rows(columns)
-        z = self._z if np.array_equal(columns, np.arange(len(self.mean))) else self._z[rows]
-        gram = self._gram[rows][:, rows]
-        prior = torch.bincount(self._y) / len(self._y)  # (labels,)
-        theta = torch.zeros(len(rows), len(prior))  # (1 + neurons, labels), the bias on top
-        theta[0] = prior.log()
+        everything = np.array_equal(columns, np.arange(len(self.mean)))
+        blocks = self._blocks if everything else [z[rows] for z in self._blocks]
+        gram = self._gram[np.ix_(rows, rows)]
+        prior = np.bincount(self._y) / len(self._y)  # (labels,)
+        theta = np.zeros((len(rows), len(prior)), np.float32)  # (1 + neurons, labels), the bias on top
+        theta[0] = np.log(prior)
         if self.spec.l1:  # sparse optima are near zero, and a metric that mixes neurons would fill the zeros
-            gram = gram.diagonal().diag()
+            gram = np.diag(np.diag(gram))
         elif start is not None:
             theta = self._project(start, rows, gram)
-        penalised = torch.ones(len(rows), 1)
+        penalised = np.ones((len(rows), 1), np.float32)
         penalised[0] = 0.0
-        l1 = self.spec.l1 * penalised
-        theta, loss, n_iter, converged = minimise(
-            _objective(z, self._y, l2 * penalised, l1), theta, l1, metric(gram, prior), self.spec
-        )
-        weight = np.zeros((len(columns), self.n_labels), np.float32)
-        weight[:, self.present] = theta[1:].numpy()
-        bias = np.full(self.n_labels, -np.inf, np.float32)
-        bias[self.present] = theta[0].numpy()
-        mean, scale = self.mean[columns], self.scale[columns]
-        return Probe(weight, bias, columns, mean, scale, l2, loss, n_iter, converged)
+        l1 = np.float32(self.spec.l1) * penalised
+        with workers(theta.size >= MANY) as each:
+            objective = _objective(blocks, _cut(self._y), np.float32(l2) * penalised, l1, each)
+            theta, loss, n_iter, converged = minimise(objective, theta, l1, metric(gram, prior), self.spec)
+        weight, bias = parameters(theta, self.present, self.n_labels, centred=not self.spec.l1)
+        return Probe(weight, bias, columns, self.mean[columns], self.scale[columns], l2, loss, n_iter, converged)
 
-    def _project(self, start: Probe, rows: Tensor, gram: Tensor) -> Tensor:
+    def _project(self, start: Probe, rows: np.ndarray, gram: np.ndarray) -> np.ndarray:
         """The parameters on rows whose scores are nearest, in least squares, to those of another probe."""
-        theta = torch.from_numpy(np.vstack([start.bias, start.weight])[:, self.present])
-        towards = self._gram[rows][:, _rows(start.neurons)] @ theta  # (1 + neurons, labels)
-        return torch.linalg.solve(gram + 1e-4 * torch.eye(len(gram)), towards)
+        theta = np.vstack([start.bias, start.weight])[:, self.present]
+        towards = self._gram[np.ix_(rows, _rows(start.neurons))] @ theta  # (1 + neurons, labels)
+        return np.linalg.solve(gram + np.float32(1e-4) * np.eye(len(gram), dtype=np.float32), towards)
 
 
-def _rows(columns: np.ndarray) -> Tensor:
-    """Rows of z that hold the ones and the given neurons."""
-    return torch.from_numpy(np.concatenate([[0], columns + 1]))
+def parameters(
+    theta: np.ndarray, present: np.ndarray, n_labels: int, centred: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (neurons, labels) and biases (labels,) of all labels, from theta (1 + neurons, labels present).
+
+    A number added to a neuron's weights for all labels changes no prediction; the L2 penalty is least where they add
+    up to 0, which a search ends only near: centred weights are there.
+    """
+    weight, bias = np.zeros((len(theta) - 1, n_labels), np.float32), np.full(n_labels, -np.inf, np.float32)
+    weight[:, present] = theta[1:] - theta[1:].mean(1, keepdims=True) * np.float32(centred)
+    bias[present] = theta[0]
+    return weight, bias
+
+
+def _rows(columns: np.ndarray) -> np.ndarray:
+    """Rows of a block that hold the ones and the given neurons."""
+    return np.concatenate([[0], columns + 1])
 
 
 def _check(x: np.ndarray, y: np.ndarray, n_labels: int, spec: ProbeSpec, dev: Labelled | None) -> None:
     if x.ndim != 2 or x.dtype.kind != "f":
         raise InputError(f"activations: got {x.dtype} {x.shape}; a probe takes floats (words, neurons)")
-    if y.shape != x.shape[:1] or y.dtype.kind not in "iu":
-        raise InputError(f"labels: got {y.dtype} {y.shape}; a probe takes an integer for each of {len(x)} words")
-    found = np.unique(y)
-    if len(found) < 2:
-        raise InputError(f"labels: the training words have {len(found)}; a probe takes two or more")
-    if found[0] < 0 or found[-1] >= n_labels:
-        raise InputError(f"labels: found {found[0]} to {found[-1]}; {n_labels} labels are numbered from 0")
+    _check_labels(y, len(x), n_labels)
     if min(spec.l1, spec.l2, *spec.l2_grid) < 0 or spec.tolerance <= 0 or spec.max_iter < 1:
         raise InputError(f"{spec}: penalties take 0 or more, tolerance and max_iter more than 0")
     if spec.l2_grid and dev is None:
         raise InputError("l2_grid: given without dev words to choose on")
 
 
-def _centre(z: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Centre z (neurons, words) in place; mean and standard deviation of each neuron, and whether it is constant."""
-    low, high = torch.aminmax(z, dim=1)
-    mean = z.mean(1)
-    z -= mean[:, None]
-    deviation = torch.linalg.vector_norm(z, dim=1) / z.shape[1] ** 0.5
-    bad = (~torch.isfinite(deviation)).nonzero()
+def _check_labels(y: np.ndarray, words: int, n_labels: int) -> None:
+    if y.shape != (words,) or y.dtype.kind not in "iu":
+        raise InputError(f"labels: got {y.dtype} {y.shape}; a probe takes an integer for each of {words} words")
+    found = np.unique(y)
+    if len(found) < 2:
+        raise InputError(f"labels: the training words have {len(found)}; a probe takes two or more")
+    if found[0] < 0 or found[-1] >= n_labels:
+        raise InputError(f"labels: found {found[0]} to {found[-1]}; {n_labels} labels are numbered from 0")
+
+
+def _cut(rows: np.ndarray) -> list[np.ndarray]:
+    """Rows, which stand for words, in blocks."""
+    return [rows[first:first + BLOCK] for first in range(0, len(rows), BLOCK)]
+
+
+def _block(x: np.ndarray) -> np.ndarray:
+    """x (words, neurons) as (1 + neurons, words) float32 under a row of ones."""
+    z = np.ones((1 + x.shape[1], len(x)), np.float32)
+    z[1:] = x.T
+    return z
+
+
+def _centre(
+    blocks: Sequence[np.ndarray], words: int, each: Callable
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre blocks in place; mean and standard deviation of each neuron (neurons,), and whether it is constant."""
+    def bounds(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        with np.errstate(invalid="ignore", over="ignore"):
+            return z[1:].min(1), z[1:].max(1), z[1:].sum(1)
+
+    def squares(z: np.ndarray) -> np.ndarray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            z[1:] -= mean[:, None]
+            return np.einsum("nw,nw->n", z[1:], z[1:])
+
+    low, high, total = (np.array(part) for part in zip(*each(bounds, blocks), strict=True))
+    mean = (total.sum(0, dtype=np.float64) / words).astype(np.float32)
+    deviation = np.sqrt(sum(each(squares, blocks)) / words)
+    bad = np.flatnonzero(~np.isfinite(deviation))
     if len(bad):
-        raise InputError(f"activations: neuron {bad[0].item()} has values that are nan, inf or beyond float32")
-    return mean.numpy(), deviation.numpy(), (low == high).numpy()
+        raise InputError(f"activations: neuron {bad[0]} has values that are nan, inf or beyond float32")
+    return mean, deviation.astype(np.float32), low.min(0) == high.max(0)
 
 
-def _scale(z: Tensor, deviation: np.ndarray, constant: np.ndarray, to_unit: bool) -> np.ndarray:
-    """Divide z (neurons, words) by deviations in place if to_unit; return the divisors, 1 where there is none.
+def _scale(blocks: Sequence[np.ndarray], scale: np.ndarray, constant: np.ndarray, each: Callable) -> np.ndarray:
+    """Divide blocks in place; returns the sum of their products (1 + neurons, 1 + neurons).
 
     Neurons to be taken for constant become zero, so that they get no weight: a constant one's mean is inexact, and
     scaling would blow up what it leaves.
     """
-    scale = np.where(constant | (not to_unit), np.float32(1), deviation)
-    z[torch.from_numpy(constant)] = 0.0
-    z /= torch.from_numpy(scale)[:, None]
-    return scale
+    def product(z: np.ndarray) -> np.ndarray:
+        z[1:][constant] = 0.0
+        z[1:] /= scale[:, None]
+        return z @ z.T
+
+    return sum(each(product, blocks))
 
 
-def _objective(z: Tensor, y: Tensor, l2: Tensor, l1: Tensor) -> Objective:
-    """The objective on z (1 + neurons, words) and y (words,) with penalties (1 + neurons, 1).
+def _objective(
+    blocks: Sequence[np.ndarray], codes: Sequence[np.ndarray], l2: np.ndarray, l1: np.ndarray, each: Callable
+) -> Objective:
+    """The objective on blocks of words with their codes of labels, and penalties (1 + neurons, 1).
 
-    The gradient is written out because autograd would keep two more copies of the scores.
+    Blocks are added up in their order, so that the sum depends on no number of threads.
     """
-    gold, hit = y[None], torch.full((1, len(y)), -1.0)
+    words = sum(len(y) for y in codes)
 
-    def objective(theta: Tensor) -> tuple[float, Tensor]:
-        scores = theta.T @ z  # (labels, words)
-        scores -= scores.amax(0)
-        right = scores.gather(0, gold)[0]
-        total = scores.exp_().sum(0)
-        loss = (total.log() - right).mean(dtype=torch.float64)
-        penalty = (l2 / 2 * theta.square() + l1 * theta.abs()).sum(dtype=torch.float64)
-        error = scores.div_(total).scatter_add_(0, gold, hit)
-        return (loss + penalty).item(), z @ error.T / len(y) + l2 * theta
+    def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        # A softmax heeds differences alone, and its derivatives add up to 0 over labels: the last label comes free.
+        apart = (theta[:, :-1] - theta[:, -1:]).T
+
+        def part(z: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:
+            scores = np.zeros((len(apart) + 1, len(y)), np.float32)  # (labels, words)
+            np.matmul(apart, z, out=scores[:-1])
+            return surprise(scores, y), z @ scores[:-1].T
+
+        losses, gradients = zip(*each(part, blocks, codes), strict=True)
+        gradient = sum(gradients) / np.float32(words)
+        gradient = np.column_stack([gradient, -gradient.sum(1)])
+        penalty = (l2 / 2 * np.square(theta) + l1 * np.abs(theta)).sum(dtype=np.float64)
+        return float(sum(losses) / words + penalty), gradient + l2 * theta
 
     return objective
-
-
-def metric(gram: Tensor, prior: Tensor) -> Metric:
-    """The inverse Hessian that L-BFGS starts from; gram is altered.
-
-    Over neurons it is the inverse of their covariance, as in the bound of Böhning (1992). Over C labels the
-    bound has a factor of C, the Hessian at W = 0 one of 1 / prior; the geometric mean that leans three to one
-    towards C took the fewest steps on EWT: three quarters of those with C, half of those with 1 / prior.
-    """
-    gram.diagonal().add_(DAMPING * gram.diagonal()[1:].mean())
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    by_label = len(prior) ** 0.75 * prior**-0.25
-    return lambda gradient: inverse @ gradient * by_label
-
-
-def minimise(
-    objective: Objective, theta: Tensor, l1: Tensor, metric: Metric, spec: ProbeSpec
-) -> tuple[Tensor, float, int, bool]:
-    """OWL-QN (Andrew & Gao 2007) from theta: the optimum, its value, the steps taken, whether it converged.
-
-    Where l1 is zero it is L-BFGS (Nocedal 1980) with backtracking, which is enough for a convex objective. It
-    has converged when no entry of the gradient, with L1 of the least subgradient, exceeds spec.tolerance.
-    """
-    value, gradient = objective(theta)
-    pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=PAIRS)
-    for n_iter in range(spec.max_iter + 1):
-        steepest = _least_subgradient(theta, gradient, l1)
-        converged = bool(steepest.abs().max() <= spec.tolerance)
-        if converged or n_iter == spec.max_iter:
-            break
-        direction = -_inverse_hessian(steepest, pairs, metric)
-        direction.masked_fill_((l1 > 0) & (direction * steepest >= 0), 0.0)
-        orthant = torch.where(theta == 0, -steepest, theta).sign()
-        for halvings in range(20):
-            tried = theta + 0.5**halvings * direction
-            tried.masked_fill_((l1 > 0) & (tried * orthant <= 0), 0.0)  # L1 is smooth within an orthant only
-            tried_value, tried_gradient = objective(tried)
-            expected = (steepest * (tried - theta)).sum().item()
-            if tried_value <= value + 1e-4 * expected + ROUNDING * value:
-                break
-        else:
-            break
-        step, change = tried - theta, tried_gradient - gradient
-        curvature = (step * change).sum()
-        if curvature > 0:
-            pairs.append((step, change, curvature))
-        theta, value, gradient = tried, tried_value, tried_gradient
-    return theta, value, n_iter, converged
-
-
-def _least_subgradient(theta: Tensor, gradient: Tensor, l1: Tensor) -> Tensor:
-    """The subgradient of the objective nearest to zero: the gradient itself where l1 is zero."""
-    at_zero = gradient.sign() * (gradient.abs() - l1).clamp_min(0)
-    return torch.where(theta == 0, at_zero, gradient + l1 * theta.sign())
-
-
-def _inverse_hessian(gradient: Tensor, pairs: Sequence[tuple[Tensor, Tensor, Tensor]], metric: Metric) -> Tensor:
-    """L-BFGS's two loops over (step, change of gradient, their product): inverse Hessian times gradient."""
-    shares = []
-    for step, change, curvature in reversed(pairs):
-        shares.append((step * gradient).sum() / curvature)
-        gradient = gradient - shares[-1] * change
-    result = metric(gradient)
-    if pairs:
-        _, change, curvature = pairs[-1]
-        result *= curvature / (change * metric(change)).sum()
-    for (step, change, curvature), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - (change * result).sum() / curvature) * step
-    return result

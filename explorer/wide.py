@@ -6,18 +6,17 @@ of the search goes through them block by block.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from explorer.optimise import Objective, metric, minimise, surprise, workers
 from explorer.probe import Probe
-from explorer.probes import LayerProbes, Objective, metric, minimise
+from explorer.probes import LayerProbes, parameters
 from explorer.ranking import Ranking, label_means, standardised
 from explorer.specs import InputError, ProbeSpec
 
-BLOCK = 2**24  # floats of a block: 64 MB
+BLOCK = 2**23  # floats of a block: 32 MB, for each thread
 GRAM_WORDS = 8192  # whose covariance guides the search; the optimum does not depend on it
 PATH = 10  # strengths of the L1 path
 PATH_TOLERANCE = 1e-3  # enough for the order
@@ -39,12 +38,12 @@ class WideProbes:
         if len(np.unique(y)) < 2:
             raise InputError("labels: the training words have one; a probe takes two or more")
         self.layers, self.rows, self.spec = layers, rows, spec
-        self.present, codes = np.unique(y, return_inverse=True)
-        self.n_labels, self._y = n_labels, torch.from_numpy(codes)
+        self.n_labels = n_labels
+        self.present, self._y = np.unique(y, return_inverse=True)
         self.width = sum(layer.shape[1] for layer in layers)
         self.mean, self._scale = self._moments()
-        self.prior = torch.bincount(self._y) / len(self._y)
-        self._metric = metric(self._gram(), self.prior.clone())
+        self.prior = np.bincount(self._y) / len(self._y)
+        self._metric = metric(self._gram(), self.prior)
 
     def fit(self, counts: np.ndarray | None = None, start: Probe | None = None) -> Probe:
         """Fit one probe; counts (words,) says how often each word counts, once by default.
@@ -52,89 +51,85 @@ class WideProbes:
         The search begins at start, another probe of the same neurons. The strength is that of the settings, out of a
         grid the first.
         """
-        weights = torch.ones(len(self.rows)) if counts is None else torch.from_numpy(counts.astype(np.float32))
         l2 = self.spec.l2_grid[0] if self.spec.l2_grid else self.spec.l2
-        theta = torch.zeros(1 + self.width, len(self.present))
-        theta[0] = self.prior.log()
+        theta = np.zeros((1 + self.width, len(self.present)), np.float32)
+        theta[0] = np.log(self.prior)
         if start is not None:
-            theta = torch.from_numpy(np.vstack([start.bias, start.weight])[:, self.present])
-        theta, loss, n_iter, converged = minimise(self._objective(weights, l2), theta, torch.zeros(len(theta), 1),
-                                                  self._metric, self.spec)
-        weight = np.zeros((self.width, self.n_labels), np.float32)
-        weight[:, self.present] = theta[1:].numpy()
-        bias = np.full(self.n_labels, -np.inf, np.float32)
-        bias[self.present] = theta[0].numpy()
-        scale = np.where(np.isinf(self._scale), 1.0, self._scale).astype(np.float32)
+            theta = np.vstack([start.bias, start.weight])[:, self.present]
+        counts = np.ones(len(self.rows), np.float32) if counts is None else counts.astype(np.float32)
+        with workers() as each:
+            theta, loss, n_iter, converged = minimise(self._objective(counts, np.float32(l2), each), theta,
+                                                      np.zeros((len(theta), 1), np.float32), self._metric, self.spec)
+        weight, bias = parameters(theta, self.present, self.n_labels)
+        scale = np.where(np.isinf(self._scale), np.float32(1), self._scale)
         return Probe(weight, bias, np.arange(self.width), self.mean, scale, l2, loss, n_iter, converged)
 
-    def _objective(self, weights: Tensor, l2: float) -> Objective:
-        """The objective with each word weighed; labels lie along the rows here, as words come in blocks."""
-        total = weights.sum(dtype=torch.float64).item()
+    def _objective(self, counts: np.ndarray, l2: np.float32, each: Callable) -> Objective:
+        """The objective with each word counted as often as said."""
+        total = counts.sum(dtype=np.float64)
 
-        def objective(theta: Tensor) -> tuple[float, Tensor]:
-            loss, gradient = 0.0, torch.zeros_like(theta)
-            for part, z in self._blocks():
-                y, weight = self._y[part], weights[part]
-                scores = torch.addmm(theta[0], z, theta[1:])  # (words, labels)
-                scores -= scores.amax(1, keepdim=True)
-                right = scores.gather(1, y[:, None])[:, 0]
-                sums = scores.exp_().sum(1)
-                loss += (weight * (sums.log() - right)).sum(dtype=torch.float64).item()
-                error = scores.div_(sums[:, None])
-                error[torch.arange(len(y)), y] -= 1
-                error *= weight[:, None]
-                gradient[0] += error.sum(0)
-                gradient[1:].addmm_(z.T, error)
-            penalty = l2 / 2 * theta[1:].square().sum(dtype=torch.float64).item()
-            gradient /= total
+        def objective(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            def part(words: slice) -> tuple[float, np.ndarray, np.ndarray]:
+                z = self._standardised(words)  # (words, neurons)
+                scores = theta[1:].T @ z.T + theta[0][:, None]  # (labels, words)
+                nats = surprise(scores, self._y[words], counts[words])
+                return nats, scores.sum(1), z.T @ scores.T
+
+            loss, gradient = 0.0, np.zeros_like(theta)
+            for nats, of_bias, of_weights in each(part, self._parts()):
+                loss += nats
+                gradient[0] += of_bias
+                gradient[1:] += of_weights
+            gradient /= np.float32(total)
             gradient[1:] += l2 * theta[1:]
-            return loss / total + penalty, gradient
+            return float(loss / total + l2 / 2 * np.square(theta[1:]).sum(dtype=np.float64)), gradient
 
         return objective
 
-    def _blocks(self) -> Iterator[tuple[slice, Tensor]]:
-        """Some words at a time, standardised (words, neurons)."""
-        for part, z in self._raw(range(0, len(self.rows), self._step)):
-            yield part, z.sub_(torch.from_numpy(self.mean)).div_(torch.from_numpy(self._scale))
+    def _parts(self) -> list[slice]:
+        """The words in blocks."""
+        step = max(1, BLOCK // self.width)
+        return [slice(first, first + step) for first in range(0, len(self.rows), step)]
 
-    @property
-    def _step(self) -> int:
-        return max(1, BLOCK // self.width)
+    def _raw(self, words: slice) -> np.ndarray:
+        return gather(self.layers, self.rows[words])
 
-    def _raw(self, firsts: Sequence[int]) -> Iterator[tuple[slice, Tensor]]:
-        for first in firsts:
-            part = slice(first, first + self._step)
-            yield part, torch.from_numpy(gather(self.layers, self.rows[part]))
+    def _standardised(self, words: slice) -> np.ndarray:
+        z = self._raw(words)
+        z -= self.mean
+        z /= self._scale
+        return z
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation (neurons,) float32, infinite for a constant neuron, so that it becomes 0."""
-        n, mean, squares = 0, torch.zeros(self.width, dtype=torch.float64), torch.zeros(self.width, dtype=torch.float64)
-        low, high = torch.full((self.width,), np.inf), torch.full((self.width,), -np.inf)
-        for _, x in self._raw(range(0, len(self.rows), self._step)):
-            low, high = torch.minimum(low, x.amin(0)), torch.maximum(high, x.amax(0))
-            mean_here = x.mean(0)
-            x -= mean_here
-            shift, m = mean_here.double() - mean, len(x)  # blocks are merged as by Chan et al. (1979)
-            squares += x.square_().sum(0, dtype=torch.float64) + shift.square() * n * m / (n + m)
-            mean, n = mean + shift * m / (n + m), n + m
-        scale = (squares / n).sqrt()
-        bad = (~torch.isfinite(scale)).nonzero()
+        n, mean, squares = 0, np.zeros(self.width), np.zeros(self.width)
+        low, high = np.full(self.width, np.inf, np.float32), np.full(self.width, -np.inf, np.float32)
+        with np.errstate(invalid="ignore", over="ignore"):
+            for words in self._parts():
+                x = self._raw(words)
+                low, high = np.minimum(low, x.min(0)), np.maximum(high, x.max(0))
+                mean_here = x.mean(0)
+                x -= mean_here
+                shift, m = mean_here - mean, len(x)  # blocks are merged as by Chan et al. (1979)
+                squares += np.einsum("wn,wn->n", x, x) + np.square(shift) * n * m / (n + m)
+                mean, n = mean + shift * m / (n + m), n + m
+        scale = np.sqrt(squares / n)
+        bad = np.flatnonzero(~np.isfinite(scale))
         if len(bad):
-            layer, neuron = divmod(bad[0].item(), self.layers[0].shape[1])
+            layer, neuron = divmod(int(bad[0]), self.layers[0].shape[1])
             raise InputError(f"activations: neuron L{layer}:{neuron} has values that are nan, inf or beyond float32")
         scale[low == high] = np.inf
-        return mean.float().numpy(), scale.float().numpy()
+        return mean.astype(np.float32), scale.astype(np.float32)
 
-    def _gram(self) -> Tensor:
+    def _gram(self) -> np.ndarray:
         """Covariance (1 + neurons, 1 + neurons) over at most about GRAM_WORDS words, blocks of them spread evenly."""
-        firsts = range(0, len(self.rows), self._step)
         apart = max(1, round(len(self.rows) / GRAM_WORDS))
-        gram, n = torch.zeros(1 + self.width, 1 + self.width), 0
-        for _, x in self._raw(firsts[::apart]):
-            z = x.sub_(torch.from_numpy(self.mean)).div_(torch.from_numpy(self._scale))
-            gram[1:, 1:].addmm_(z.T, z)
+        gram, n = np.zeros((1 + self.width, 1 + self.width), np.float32), 0
+        for words in self._parts()[::apart]:
+            z = self._standardised(words)
+            gram[1:, 1:] += z.T @ z
             n += len(z)
-        gram /= n
+        gram /= np.float32(n)
         gram[0, 0] = 1.0
         return gram
 

@@ -3,6 +3,7 @@ from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from explorer.labels import UNSEEN, Labels
 from explorer.layer import Wanted
 from explorer.mdl import block_ends, codelength, uniform_bits
 from explorer.metrics import Measures, Test
+from explorer.probes import LayerProbes
 from explorer.spans import are_spans, per_sentence, spans
 from explorer.specs import ProbeSpec
 from explorer.stats import draws
@@ -70,8 +72,37 @@ def test_precision_and_recall_by_label_are_those_of_scikit_learn() -> None:
     y = labels.codes["test"]
     np.testing.assert_allclose(rows["precision"][list("abc")], precision_score(y, predicted, average=None))
     np.testing.assert_allclose(rows["accuracy"][list("abc")], recall_score(y, predicted, average=None))
-    assert (rows["accuracy_low"] <= rows["accuracy"]).all()
-    assert (rows["accuracy_high"] >= rows["accuracy"]).all()
+    for metric in ("accuracy", "precision"):
+        assert (rows[f"{metric}_low"] <= rows[metric]).all()
+        assert (rows[f"{metric}_high"] >= rows[metric]).all()
+
+
+def test_a_labels_precision_has_the_bootstraps_interval() -> None:
+    """Of words said to be 'a', 30 % are: with sentences of one word the interval is that of a proportion."""
+    test = ["a"] * 300 + ["b"] * 700 + ["b"] * 1000
+    labels = labels_of({"train": list("ab"), "dev": list("ab"), "test": test}, length=1)
+    told = np.repeat([0, 1], 1000)
+    table = tabulate({"base": [arrays_of(labels, told)]}, labels, Wanted((1,)), told, 0)
+    rows = table.query("split == 'test' and label == 'a'").set_index("metric").value
+    half = 1.96 * (0.3 * 0.7 / 1000) ** 0.5
+    assert (rows["precision"], rows["accuracy"]) == (0.3, 1.0)
+    assert rows["precision_low"] == pytest.approx(0.3 - half, abs=0.003)
+    assert rows["precision_high"] == pytest.approx(0.3 + half, abs=0.003)
+
+
+def test_many_labels_have_the_figures_and_bounds_that_few_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.default_rng(0)
+    names = [f"label{i:03d}" for i in range(90)]
+    gold = {split: names + random.choice(names, 410).tolist() for split in ("train", "dev", "test")}
+    labels = labels_of(gold)
+    before, after = (arrays_of(labels, np.where(random.random(500) < right, labels.codes["test"], 0))
+                     for right in (0.8, 0.6))
+    some = tabulate({"base": [before], "tuned": [after]}, labels, Wanted((1,)), np.zeros(500, int), 0)
+    monkeypatch.setattr("explorer.metrics.TOGETHER", 1000)
+    once = tabulate({"base": [before], "tuned": [after]}, labels, Wanted((1,)), np.zeros(500, int), 0)
+    pd.testing.assert_frame_equal(some, once, atol=1.1e-5)
+    assert {"macro_f1_low", "weighted_f1_delta_high", "delta_low", "precision_delta_high"} <= set(some.metric)
+    assert not some.value.isna().any()
 
 
 def test_words_whose_label_training_lacks_are_errors_and_have_no_cross_entropy() -> None:
@@ -149,8 +180,6 @@ def forms() -> SimpleNamespace:
 
 
 def test_where_form_determines_label_the_control_task_is_as_easy(forms: SimpleNamespace) -> None:
-    from explorer.probes import LayerProbes
-
     y = forms.form % 3
     control = control_task({"train": forms.form.astype(str).astype(object)}, y, 0)["train"]
     fitter = LayerProbes(forms.x, y, 3, ProbeSpec())
@@ -160,8 +189,6 @@ def test_where_form_determines_label_the_control_task_is_as_easy(forms: SimpleNa
 
 def test_random_labels_have_no_selectivity(forms: SimpleNamespace) -> None:
     """A probe learns a random label of each form as well as the control task's: 30 corpora, on average."""
-    from explorer.probes import LayerProbes
-
     found = []
     for seed in range(30):
         random = np.random.default_rng(seed)
@@ -212,8 +239,6 @@ def test_a_neuron_far_out_is_found() -> None:
 
 
 def test_a_probe_without_outliers_gives_them_no_weight() -> None:
-    from explorer.probes import LayerProbes
-
     random = np.random.default_rng(0)
     x, y = random.normal(size=(300, 100)).astype(np.float32), random.integers(0, 2, 300)
     x[:, 7] += 50 + 5 * y

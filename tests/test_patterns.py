@@ -41,7 +41,9 @@ def test_the_table_is_of_the_whole_layer_on_test() -> None:
     ((0, 0, 0, -3, -4), 0.002, SEEN),
     ((0, 0, 0, -3, -4), 0.05, UNDECIDED),
     ((0, -4, -3, 0, 0), 0.002, NOT_SEEN),
-    ((0, 0, 0, 0, 0), 0.002, NOT_SEEN),
+    ((0, 0, 0, 0, 0), 0.002, UNDECIDED),
+    ((0, 0, 0, 0, 0), 0.0, UNDECIDED),
+    ((-9, 0, 0, 0, 0.1), 0.002, UNDECIDED),
     ((-9, -3, -3, -3, -3), 0.002, NOT_SEEN),
 ])
 def test_where_the_change_is(deltas: tuple[float, ...], margin: float, verdict: str) -> None:

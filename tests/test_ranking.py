@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from explorer.gaussian import gaussian
+from explorer.probes import fit_probe
 from explorer.ranking import (
     Ranking,
     backwards,
@@ -202,8 +203,6 @@ def test_the_grid_rises_from_one_to_the_width() -> None:
 
 
 def test_a_probe_on_all_layers_is_the_probe_on_their_neurons_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    from explorer.probes import fit_probe
-
     monkeypatch.setattr("explorer.wide.BLOCK", 12 * 100)  # six blocks
     x, y = noise(neurons=12)
     x[:, 1] += y

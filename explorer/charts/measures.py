@@ -90,23 +90,24 @@ def baselines(table: pd.DataFrame, base: str, title: str) -> dict[str, float]:
     return {name: 100 * float(rows[metric]) for metric, name in names.items() if metric in rows}
 
 
-def labels(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:
-    """Test accuracy (recall) of a pair label by label: one row for each layer, k and label.
+def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accuracy") -> pd.DataFrame:
+    """Test accuracy (recall), or precision, of a pair label by label: one row for each layer, k and label.
 
-    Columns layer, k, label, n (test words), before, after (%), delta (points) with delta_low and delta_high, and the
-    fine-tuned probe's precision (%); nan where there are none.
+    Columns layer, k, label, n (test words), before, after (%), delta (points) with delta_low and delta_high; nan where
+    there are none, such as the precision of a label that is never told.
     """
     parts = table[(table.split == "test") & (table.label != "")]
-    index = ["layer", "k", "label"]
+    index, change = ["layer", "k", "label"], delta_of(metric)
 
     def of(checkpoint: str, metric: str) -> pd.DataFrame:
         return parts[(parts.checkpoint == checkpoint) & (parts.metric == metric)].set_index(index)
 
-    before, after = of(base, "accuracy"), of(finetuned, "accuracy")
-    found = pd.DataFrame({"n": before.n, "before": 100 * before.value, "after": 100 * after.value})
-    bounds = {metric: 100 * of(finetuned, metric).value for metric in ("delta_low", "delta_high", "precision")}
-    found = found.assign(delta=found.after - found.before, **bounds)
-    return found.reset_index()
+    found = pd.DataFrame({"n": of(base, "accuracy").n})
+    return found.assign(
+        before=100 * of(base, metric).value, after=100 * of(finetuned, metric).value,
+        delta=lambda rows: rows.after - rows.before,
+        **{f"delta_{bound}": 100 * of(finetuned, f"{change}_{bound}").value for bound in ("low", "high")},
+    ).reset_index()
 
 
 def scale_of_layers(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:

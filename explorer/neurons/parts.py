@@ -11,9 +11,11 @@ from explorer.evidence import Evidence
 from explorer.gaussian import gaussian
 from explorer.neurons.similarity import cka, correlations
 from explorer.probe import Probe
+from explorer.probes import LayerProbes
 from explorer.ranking import Ranking, iou, lca, places, probeless, shuffled, standardised
 from explorer.specs import ProbeSpec
 from explorer.study import SPLITS
+from explorer.wide import WideProbes, gather, l1_path, scores
 
 ALL = -1  # in place of a layer: the neurons of all layers; neuron i stands for neuron i % width of layer i // width
 METHODS = ("lca", "probeless", "iou", "gaussian", "l1")
@@ -36,8 +38,6 @@ class Words:
 
     def x(self, columns: np.ndarray | None = None) -> np.ndarray:
         """(words, columns) float32 of neurons numbered over all the layers."""
-        from explorer.wide import gather
-
         return gather(self.layers, self.rows, columns)
 
 
@@ -66,8 +66,6 @@ def moves(evidence: Evidence, before: str, after: str, layer: int) -> pd.DataFra
 def everywhere(splits: dict[str, Words], n_labels: int, spec: ProbeSpec, seed: int, tick: Tick,
                ) -> tuple[pd.DataFrame, Probe]:
     """LCA over all layers' neurons at once, on all training words (draw 0) and on resamples of the sentences."""
-    from explorer.wide import WideProbes
-
     train = splits["train"]
     tick("reading all layers")
     fitter = WideProbes(train.layers, train.rows, train.y, n_labels, spec)
@@ -92,8 +90,6 @@ def resamples(train: Words, seed: int) -> Iterator[np.ndarray]:
 def rankings(splits: dict[str, Words], whole: Probe, spec: ProbeSpec, seed: int, tick: Tick,
              only_once: bool = False) -> pd.DataFrame:
     """The order of neurons by every method, on all training words (draw 0) and on resamples of the sentences."""
-    from explorer.wide import WideProbes
-
     train = splits["train"]
     fitter: WideProbes | None = None
     parts = []
@@ -114,8 +110,6 @@ def rankings(splits: dict[str, Words], whole: Probe, spec: ProbeSpec, seed: int,
 
 def rank(method: str, train: Words, counts: np.ndarray, n_labels: int, spec: ProbeSpec) -> Ranking:
     """Neurons by a method that needs no probe of all words, with counts (words,) as weights."""
-    from explorer.wide import gather, l1_path
-
     if method == "probeless":
         score = [probeless(standardised(layer[train.rows]), train.y, counts).score for layer in train.layers]
         return Ranking(np.argsort(-np.concatenate(score), kind="stable"), np.concatenate(score))
@@ -158,8 +152,6 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
 
 
 def _accuracy(splits: dict[str, Words], probe: Probe) -> dict[str, float]:
-    from explorer.wide import scores
-
     return {split: float((scores(probe, splits[split].layers, splits[split].rows).argmax(1) == splits[split].y).mean())
             for split in ("dev", "test")}
 
@@ -204,8 +196,6 @@ class _Retrain:
         self.start = whole
 
     def _ground(self, columns: np.ndarray | None) -> tuple:
-        from explorer.probes import LayerProbes
-
         x = {split: self.splits[split].x(columns) for split in SPLITS}
         fitter = LayerProbes(x["train"], self.splits["train"].y, self.n_labels, self.spec,
                              (x["dev"], self.splits["dev"].y))

@@ -7,8 +7,8 @@ MODELS = ("starter-bert", "starter-roberta", "starter-xlnet")
 TASKS = ("sst2", "mrpc", "qqp")
 PROPERTIES = ("upos", "xpos", "Chunk", "Sem", "CCG")
 TRAIN, DEV, TEST = (f"starter-{split}.conllu" for split in ("train", "dev", "test"))
-K = (1, 2, 4, 8, 16, 32, 64, 128)  # of 128 neurons; the usual 24 numbers would take three times as long
-CONTROL = 2  # of these have a control task: the first and the last
+K = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64, 91, 128)  # of 128 neurons
+CONTROL = 4  # of these have a control task
 FIRST = ("starter-bert", ("starter-bert-sst2",), "upos")  # what the first screen shows
 
 

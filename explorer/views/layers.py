@@ -15,6 +15,10 @@ from explorer.views.figures import metric
 from explorer.views.studies import caution, compared, opened
 
 TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
+BY_LABEL = {  # what the table of labels tells, the metric and in words
+    "Recall": ("accuracy", "Of the words with this label, those that the probe gets right"),
+    "Precision": ("precision", "Of the words that the probe gives this label, those that have it"),
+}
 
 
 def show() -> None:
@@ -62,14 +66,18 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
     left.vega_lite_chart(spec=by_layer, key="by_layer")
     left.vega_lite_chart(spec=delta, key="delta")
     right.vega_lite_chart(spec=by_k, key="by_k")
-    right.markdown("**Accuracy by label** at this layer and k, most changed first")
+    with right, st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown("**By label**, most changed first", width="content")
+        of = st.segmented_control("Of each label", list(BY_LABEL), default="Recall", required=True, key="of",
+                                  bind="query-params", label_visibility="collapsed") or "Recall"
     labels = right.empty()
     with position:
-        _position(root, study.key, finetuned, measure, together, labels)
+        _position(root, study.key, finetuned, measure, together, labels, of)
 
 
 @st.fragment
-def _position(root: Path, key: str, finetuned: str, measure: str, together: bool, labels: DeltaGenerator) -> None:
+def _position(root: Path, key: str, finetuned: str, measure: str, together: bool, labels: DeltaGenerator, of: str,
+              ) -> None:
     """Both sliders and the figures at their position."""
     grid = cached.grid(root, key, finetuned, measure, together)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
@@ -80,8 +88,8 @@ def _position(root: Path, key: str, finetuned: str, measure: str, together: bool
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
     _headline(here, MEASURES[measure])
-    rows = cached.labels(root, key, finetuned)
-    _by_label(labels, rows[(rows.layer == layer) & (rows.k == k)])
+    rows = cached.labels(root, key, finetuned, BY_LABEL[of][0])
+    _by_label(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
 
 def _headline(here: pd.Series, of: Measure) -> None:
@@ -105,7 +113,7 @@ def _interval(here: pd.Series, column: str, of: Measure) -> str:
     return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
 
 
-def _by_label(slot: DeltaGenerator, rows: pd.DataFrame) -> None:
+def _by_label(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
     def number(title: str, width: int, format: str, help: str | None = None) -> Any:
         return st.column_config.NumberColumn(title, width=width, format=format, help=help)
 
@@ -119,8 +127,7 @@ def _by_label(slot: DeltaGenerator, rows: pd.DataFrame) -> None:
         grey, hide_index=True, height=TABLE_HEIGHT, key="labels",
         column_order=["label", "before", "after", "delta", "bounds", "n"], column_config={
             "label": st.column_config.TextColumn("Label", width=70),
-            "before": number("● Before", 70, "%.1f %%", "Of the words with this label, those that the pre-trained "
-                             "checkpoint's probe gets right (recall)"),
+            "before": number("● Before", 70, "%.1f %%", f"{share}, before fine-tuning"),
             "after": number("◆ After", 70, "%.1f %%", "The same after fine-tuning"),
             "delta": number("Delta", 60, "%+.1f", "Points; grey where the 95 % interval holds zero"),
             "bounds": st.column_config.TextColumn("95 %", width=96), "n": number("Words", 56, "localized"),
