@@ -18,7 +18,7 @@ from explorer.neurons.analysis import Neurons
 from explorer.ranking import Ranking, of_label
 from explorer.specs import InputError
 
-AROUND = 6  # words of context on either side
+AROUND = 20  # words of context on either side
 SILENT = 0.1  # of a neuron's largest |activation|: below it the neuron counts as silent
 OUTLYING = 3.0  # standard deviations of a layer's neurons from their mean
 SAMPLED = 2000  # words on which a neuron is compared with all others: a correlation is then good to about 0.02

@@ -14,7 +14,7 @@ GONE = (
     "the cache still has is taken from there, and the figures stay as they are.")
 SHIPPED = (
     "**The figures of this study came with the explorer; the activations and probes behind them did not.** To look at "
-    "single words and neurons, have them computed here, once: that takes some twenty seconds for a property of few "
+    "single words and neurons, have them computed here, once: that takes under a minute for a property of few "
     "labels such as `upos`, and the page then shows by itself. The figures stay as they are.")
 
 

@@ -19,6 +19,7 @@ from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, 
 from explorer.views.progress import begun, start
 
 HEIGHT = 320  # pixels of a table
+LINES = 62  # pixels of a row that holds three lines of context
 
 
 def show() -> None:
@@ -46,12 +47,7 @@ def show() -> None:
     left.vega_lite_chart(spec=charts[2], key="histogram")
     with right:
         _alike(card)
-    for title, tables in (("Highest activations", card.highest), ("Lowest activations", card.lowest)):
-        st.markdown(f"**{title}**: each word form once, at its strongest occurrence. A click on a row opens its "
-                    "sentence.")
-        for column, when, table in zip(st.columns(2, gap="large"), WHEN, tables, strict=True):
-            with column:
-                _top_words(f"{title}, {when}", when, table, neuron, split)
+    _in_context(card, neuron, split)
     st.divider()
     _compare(page, neuron, split)
 
@@ -119,16 +115,28 @@ def _compared(key: str, when: str, table: pd.DataFrame) -> None:
             address.put(name, value)
 
 
+@st.fragment
+def _in_context(card: Card, neuron: Neuron, split: str) -> None:
+    """The words at one end of its activations, in their context."""
+    tables = {"Highest activations": card.highest, "Lowest activations": card.lowest}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        title = st.segmented_control("Words with its", list(tables), required=True, label_visibility="collapsed",
+                                     **address.one_of("end", list(tables), "Highest activations"))
+        st.markdown("Each word form once, at its strongest occurrence. A click on a row opens its sentence.")
+    for when, table in zip(WHEN, tables[title or "Highest activations"], strict=True):
+        _top_words(f"{title}, {when}", when, table, neuron, split)
+
+
 def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split: str) -> None:
     """A table of words in context; a click on a row opens the sentence."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     picked: Any = st.dataframe(
-        table, hide_index=True, height=HEIGHT, key=f"{title} {neuron} {split}", on_select="rerun",
+        table, hide_index=True, height=HEIGHT, row_height=LINES, key=f"{title} {neuron} {split}", on_select="rerun",
         selection_mode="single-cell", column_order=["activation", "left", "word", "right", "label", "times", "mean"],
         column_config={
-            "activation": number(f"{MARKS[when]} value", format="%+.2f", width=76),
-            "left": text("Before", alignment="right", width=104), "word": text("Word", width=78),
-            "right": text("After", width=104), "label": text("Label", width=60),
+            "activation": number(f"{MARKS[when]} {when}", format="%+.2f", width=104, help="Activation at this word."),
+            "left": text("Before", alignment="right", width=250), "word": text("Word", width=100),
+            "right": text("After", width=250), "label": text("Label", width=64),
             "times": number("Times", width=52, format="localized", help="Occurrences of the word form."),
             "mean": number("Mean", width=64, format="%+.3f", help="Over all its occurrences."),
         })

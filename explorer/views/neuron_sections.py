@@ -5,7 +5,7 @@ import streamlit as st
 from explorer import cached
 from explorer.charts.audit import METHODS
 from explorer.neurons import tables
-from explorer.neurons.parts import ALL
+from explorer.neurons.parts import ALL, LIKELIHOOD
 from explorer.specs import InputError
 from explorer.study import title
 from explorer.views.links import by_click
@@ -187,8 +187,8 @@ def take_away(place: Place) -> Follow:
     if not place.whole():
         return only()
     first, second, third, fourth = st.columns(4)
-    method = first.selectbox("Ranking", [*METHODS, "random"], key="method", bind="query-params",
-                             format_func=lambda name: METHODS.get(name, "Random"))
+    names = METHODS | {LIKELIHOOD: "Gaussian, by likelihood", "random": "Random"}
+    method = first.selectbox("Ranking", list(names), key="method", bind="query-params", format_func=names.__getitem__)
     role = second.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
                                     bind="query-params")
     over_all = over_choice(third)
@@ -196,9 +196,14 @@ def take_away(place: Place) -> Follow:
     if method == "lca":
         label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
                                  format_func=lambda name: name or "all labels", bind="query-params")
+    try:
+        tables.check(place.neurons, ALL if over_all else 0, method)
+    except InputError as error:
+        problem("This ranking cannot be shown", str(error))
+        return only()
     if over_all and method == "lca" and not place.needs("everywhere"):
         return only()
-    if method not in ("lca", "random") and not place.needs("rankings"):
+    if method not in ("lca", "random") and not place.needs(tables.ranked_in(method)):
         return only()
     slot = st.container()
 
@@ -206,11 +211,7 @@ def take_away(place: Place) -> Follow:
         at = ALL if over_all else layer
         checkpoint = place.neurons.pair[tables.ROLES.index(role or tables.ROLES[0])]
         with slot:
-            try:
-                rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
-            except InputError as error:
-                problem("This ranking cannot be shown", str(error))
-                return {}
+            rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
             st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
             listed(place, rows, "ranking")
             downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
