@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.evidence import Missing
 from explorer.specs import InputError
 from explorer.store import Store, default_root
 
@@ -89,6 +91,8 @@ def _table(neurons: Neurons, options: argparse.Namespace) -> tuple[pd.DataFrame,
                 {"checkpoint": checkpoint, "layer": options.layer, "method": options.method, "label": options.label})
     if options.table in ("minimal", "labels"):
         found = tables.minimal if options.table == "minimal" else tables.needed
+        with suppress(Missing):  # a study without what lies behind it has its figures all the same
+            print("".join(f"{line}\n" for line in tables.absent(neurons.evidence)), end="", file=sys.stderr)
         return found(neurons.study, neurons.pair, options.delta), {"delta": options.delta}
     _compute(neurons, PARTS_OF[options.table])
     if options.table in ("where", "centres", "overlaps", "stability"):

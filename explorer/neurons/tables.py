@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.stats import t
 
-from explorer.evidence import Missing
+from explorer.evidence import Evidence, Missing
 from explorer.neurons.analysis import Cell, Neurons
 from explorer.neurons.parts import ALL, LIKELIHOOD, METHODS
 from explorer.ranking import Ranking, lca, of_label, places, shuffled
@@ -189,6 +189,17 @@ def needed(study: Study, checkpoints: Sequence[str], delta: float) -> pd.DataFra
         rows.append({**dict(zip(("checkpoint", "layer", "label"), key, strict=True)), "n": int(part.n.iloc[0]),
                      **_smallest(part.k, 100 * part.value, delta)})
     return pd.DataFrame(rows)
+
+
+def absent(evidence: Evidence) -> list[str]:
+    """A sentence for each split but training that lacks some of its labels; raises Missing."""
+    found = []
+    for split in ("dev", "test"):
+        names = sorted(set(evidence.labels()) - set(evidence.words(split).label))
+        if names:
+            found.append(f"No {split} word has the label {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}: "
+                         f"figures on {split} are without.")
+    return found
 
 
 def label_map(neurons: Neurons, checkpoint: str, layer: int, top: int) -> pd.DataFrame:

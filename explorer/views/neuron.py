@@ -19,7 +19,7 @@ from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, 
 from explorer.views.progress import begun, start
 
 HEIGHT = 320  # pixels of a table
-LINES = 62  # pixels of a row that holds three lines of context
+LINES = 68  # pixels of a row: three lines of context; Streamlit wraps text in rows above 64
 
 
 def show() -> None:

@@ -115,6 +115,7 @@ def moved(place: Place) -> Follow:
     with left:
         by_click(scatter, key="moved")
     right.vega_lite_chart(spec=similar, key="similarity")
+    left.caption("Each point a neuron: a click opens its card.")
     table = cached.neuron_table(*place.arguments, "moved")
     slot = st.container()
     downloads(place, table, "moved")
@@ -146,6 +147,8 @@ def labels(place: Place) -> Follow:
     needed = cached.sets(*place.arguments, delta)[1]
     st.vega_lite_chart(spec=needed, key="needed")
     st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out.")
+    if there and (lacking := tables.absent(place.neurons.evidence)):
+        st.text("\n".join(lacking))
 
     def follow(layer: int, k: int) -> dict[str, dict]:
         if not there:
@@ -155,9 +158,9 @@ def labels(place: Place) -> Follow:
             by_click(chart, key="label_map")
             serving = table[table.serves].groupby("neuron").label.nunique()
             shared = int((serving > 1).sum())
-            st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. {len(serving)} of these "
-                       f"{table.neuron.nunique()} neurons serve a label, {shared} of them more than one."
-                       + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
+            st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. A click opens its card. "
+                       f"{len(serving)} of these {table.neuron.nunique()} neurons serve a label, {shared} of them "
+                       "more than one." + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
             downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
         return {"label map": chart, "needed": needed}
 
