@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.evidence import Evidence, Missing
+from explorer.evidence import Evidence
 from explorer.probes import LayerProbes
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, Spec, silent
+from explorer.study import Study
 
 SHARE = 0.1  # of all neurons: the salient ones
 MOST = 10_000  # neurons that are fitted together: a base model's 13 layers
@@ -33,6 +34,17 @@ class AllLayers:
     layers: np.ndarray  # (salient neurons,) the layer of each
 
 
+def fits(study: Study) -> bool:
+    """Whether the neurons of all layers are few enough."""
+    return (study.table.layer.max() + 1) * max(study.spec.k) <= MOST
+
+
+def known(evidence: Evidence, checkpoint: str) -> bool:
+    """Whether it has been computed of a checkpoint, by the name of a file alone."""
+    key = AllLayersSpec(evidence.spec(checkpoint)).key()
+    return (evidence.store.root / "results" / f"{key}.safetensors").is_file()
+
+
 def stored(evidence: Evidence, checkpoint: str) -> AllLayers | None:
     """What has been computed of a checkpoint, if it has."""
     found = evidence.store.arrays(AllLayersSpec(evidence.spec(checkpoint)))
@@ -44,12 +56,10 @@ def stored(evidence: Evidence, checkpoint: str) -> AllLayers | None:
 def compute(evidence: Evidence, checkpoint: str, on_progress: Progress = silent) -> AllLayers:
     """Fit the probes, on all neurons and on the SHARE that rank highest, lowest, and drawn at random; and keep it.
 
-    Ranked by exact LCA of the probe on all. Raises Missing where the cache lacks the activations, or where they are of
-    more than MOST neurons.
+    Ranked by exact LCA of the probe on all. Raises Missing where the cache lacks the activations; takes as many neurons
+    as fits says.
     """
     train, test = (evidence.activations(checkpoint, split) for split in ("train", "test"))
-    if train.n_layers * train.width > MOST:
-        raise Missing(f"{train.n_layers * train.width} neurons; one probe is fitted on {MOST} at most")
     x = {name: np.concatenate([part.layer(i)[part.kept] for i in range(part.n_layers)], axis=1)
          for name, part in (("train", train), ("test", test))}
     y = {name: evidence.codes(name)[part.kept] for name, part in (("train", train), ("test", test))}

@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from explorer import card, corpus, errors, estimate, neuron, overview, patterns, search, study, trajectory
-from explorer import scorecard as cards
+from explorer import card, corpus, errors, estimate, neuron, overview, patterns, scoring, search, study, trajectory
 from explorer.charts import audit, measures
 from explorer.charts import errors as error_charts
 from explorer.charts import layers as charts
@@ -55,9 +54,11 @@ def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
 
 
 @st.cache_resource(max_entries=64)
-def grid(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> pd.DataFrame:
-    """measures.grid of a pair; to be read only."""
-    return measures.grid(load(root, key).table, load(root, key).base, finetuned, measure, together)
+def grid(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False,
+         random: tuple[str, str] | None = None) -> pd.DataFrame:
+    """measures.grid of a pair, with random weights where a study's key and checkpoint has them; to be read only."""
+    found = measures.grid(load(root, key).table, load(root, key).base, finetuned, measure, together)
+    return measures.with_random(found, load(root, random[0]).table, random[1], measure, together) if random else found
 
 
 @st.cache_resource(max_entries=32)
@@ -73,12 +74,13 @@ def measured(root: Path, key: str) -> list[str]:
 
 
 @st.cache_resource(max_entries=64)
-def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False) -> list[dict]:
+def layer_charts(root: Path, key: str, finetuned: str, measure: str = "Accuracy", together: bool = False,
+                 random: tuple[str, str] | None = None) -> list[dict]:
     """Vega-Lite of the Layers page: to build it takes longer than to draw it."""
-    shown, of = grid(root, key, finetuned, measure, together), measures.MEASURES[measure]
+    shown, of = grid(root, key, finetuned, measure, together, random), measures.MEASURES[measure]
     lines = measures.baselines(load(root, key).table, load(root, key).base, measure)
     return [charts.by_layer(shown, of, lines).to_dict(), charts.delta_by_layer(shown, of, together).to_dict(),
-            charts.by_k(shown, of, lines).to_dict()]
+            charts.by_k(shown, of).to_dict()]
 
 
 @st.cache_resource(max_entries=32)
@@ -88,9 +90,9 @@ def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=8)
-def scorecard(root: Path, keys: tuple[str, ...], changed: int) -> list[cards.Line]:
-    """The scorecard of these studies when arrays of the cache were last changed; to be read only."""
-    return cards.scorecard([load(root, key) for key in keys], Store(root))
+def scored(root: Path, keys: tuple[str, ...], changed: int) -> scoring.Scored:
+    """The scorecard of these studies when the folder of results was last changed; to be read only."""
+    return scoring.scored(keys, Store(root))
 
 
 @st.cache_resource(max_entries=32)

@@ -148,7 +148,8 @@ def _add_scorecard(commands: argparse._SubParsersAction) -> None:
     card = commands.add_parser(
         "scorecard", help="check the published patterns on finished studies",
         description="Check the patterns of Durrani, Sajjad & Dalvi 2021 on finished studies: each is seen, not seen, "
-                    "or undecided at 95 %%. Fits probes on all layers together where the cache has the activations.")
+                    "or undecided at 95 %%. Fits the probes on all layers together that three of them take; what the "
+                    "cache lacks for that, activations for instance, is computed first.")
     card.add_argument("--study", action="append", metavar="KEY", help="may be given several times (default: all)")
     card.add_argument("--no-all-layers", action="store_true", help="do not fit probes on all layers together")
     card.add_argument("--markdown", metavar="OUT.md", help="write it there")
@@ -266,29 +267,26 @@ def _finetune(options: argparse.Namespace) -> None:
 
 
 def _scorecard(options: argparse.Namespace) -> None:
-    from explorer.all_layers import compute, stored
-    from explorer.evidence import Evidence, Missing
-    from explorer.scorecard import pairs, scorecard, to_json, to_markdown
-    from explorer.study import finished, load
+    from explorer.scoring import ScorecardRequest, complete, scored
+    from explorer.study import finished
 
     store = Store(default_root())
-    studies = [load(store, key) for key in options.study or [summary.key for summary in finished(store)]]
-    if not studies:
+    keys = tuple(options.study or [summary.key for summary in finished(store)])
+    if not keys:
         raise InputError(f"--study: there are none in {store.root}; run one with 'python -m explorer study'")
-    if not pairs(studies):
+    found = scored(keys, store)
+    if not found.lines:
         raise InputError("--study: these compare with random weights alone; takes a study of a fine-tuned checkpoint")
-    for pair in pairs(studies) if not options.no_all_layers else []:
-        evidence = Evidence(store, pair.study)
-        for checkpoint in (pair.study.base, pair.finetuned):
-            try:
-                _ = stored(evidence, checkpoint) or compute(evidence, checkpoint, _Console())
-            except Missing as error:
-                print(f"note: {error}", file=sys.stderr)
-    lines = scorecard(studies, store)
-    for path, render in ((options.markdown, to_markdown), (options.json, to_json)):
+    if found.lacking and not options.no_all_layers:
+        try:
+            complete(ScorecardRequest(keys), store, _Console())
+        except InputError as error:
+            print(f"note: {error}", file=sys.stderr)
+        found = scored(keys, store)
+    for path, text in ((options.markdown, found.markdown), (options.json, found.json)):
         if path:
-            _write_text(render(lines, studies), Path(path))
-    for line in lines:
+            _write_text(text, Path(path))
+    for line in found.lines:
         print(f"{line.verdict.verdict:<15}  {line.verdict.pattern}\n{'':<17}{line.verdict.because}")
 
 

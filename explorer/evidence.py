@@ -14,9 +14,9 @@ import pandas as pd
 from explorer.activations import Activations
 from explorer.probe import Probe, from_arrays
 from explorer.ranking import Ranking, lca
-from explorer.specs import InputError, LayerSpec, WordsSpec
+from explorer.specs import InputError, LayerSpec, Progress, WordsSpec, silent
 from explorer.store import Store
-from explorer.study import SPLITS, Study
+from explorer.study import SPLITS, Study, run_study
 
 
 class Missing(InputError):
@@ -45,6 +45,11 @@ class Evidence:
         except Missing:
             return False
         return True
+
+    def restore(self, on_progress: Progress = silent) -> None:
+        """Compute what is missing; raises InputError where that cannot be had any more."""
+        if run_study(self.study.request, self.store, on_progress).key != self.study.key:
+            raise InputError(f"study {self.study.key}: its models or corpus have changed since; run it again")
 
     def spec(self, checkpoint: str, layer: int = 0) -> LayerSpec:
         """What the probes of a layer depend on."""

@@ -37,7 +37,7 @@ class Job:
     """What is known of a job from its files."""
 
     id: str
-    kind: str  # 'study', 'run', 'finetune', 'download' or 'neurons'
+    kind: str  # one of work.WORK
     state: str  # 'queued', 'running', 'done', 'failed' or 'cancelled'
     request: dict
     created: float  # seconds since the epoch

@@ -23,6 +23,7 @@ from explorer.patterns import (
 from explorer.starter.studies import TRAIN
 from explorer.study import StudyRequest, Summary, short_name
 from explorer.tasks import TASKS
+from explorer.untrained import tuned
 
 ARCHITECTURES = {  # words that a model's name tells its architecture by, the longer before those they end in
     "distilroberta": "DistilRoBERTa", "roberta": "RoBERTa", "distilbert": "DistilBERT", "albert": "ALBERT",
@@ -84,8 +85,8 @@ def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
     found: dict[tuple[str, str], Pair] = {}
     for study in studies:
         request = study.request
-        if (request.corpus.property, corpus_name(request)) == (label, corpus):
-            last = request.finetuned[-1]
+        if (request.corpus.property, corpus_name(request)) == (label, corpus) and tuned(request):
+            last = tuned(request)[-1]
             found.setdefault((request.base, task(last)), Pair(
                 study.key, request.base, last, architecture(request.base), task(last)))
     return sorted(found.values(), key=lambda pair: (

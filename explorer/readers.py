@@ -213,8 +213,12 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         with _open(Path(path)) as file:
-            for number, line in enumerate(file, 1):
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+            for number, raw in enumerate(file, 1):
+                line = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+                if "\r" in line:
+                    raise InputError(f"{path}, line {number}: a carriage return inside it; lines end in a line feed or "
+                                     "in both: convert it, for instance by tr '\\r' '\\n'")
+                yield number, line
     except UnicodeDecodeError as error:
         raise InputError(f"{path}, line {number}: not UTF-8 (byte {error.object[error.start]:#04x} at {error.start}); "
                          "convert it, for instance by iconv -t UTF-8") from error

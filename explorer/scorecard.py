@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from explorer.all_layers import AllLayers, stored
+from explorer.all_layers import MOST, AllLayers, fits, stored
 from explorer.evidence import Evidence, Missing
 from explorer.patterns import (
     KEPT,
@@ -30,12 +30,14 @@ from explorer.patterns import (
 from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
 from explorer.study import Study, short_name
+from explorer.untrained import tuned
 
 RISE = "Before fine-tuning, accuracy rises from layer 0."
 ALL = "A probe on all layers together is nearly as good after fine-tuning as before."
 SHIFT = "After fine-tuning, the salient neurons lie in lower layers."
 ORDER = "Probes on the top neurons beat those on random ones, and these those on the bottom ones."
-UNKNOWN = "it takes probes on all layers together: python -m explorer scorecard computes them"
+UNKNOWN = "not computed yet: it takes probes on all layers together"
+TOO_MANY = f"it takes one probe on the neurons of all layers together; these have more than {MOST:,}"
 SEED = 0
 
 
@@ -68,7 +70,7 @@ class Line:
 
 def pairs(studies: Sequence[Study]) -> list[Pair]:
     """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights."""
-    return [Pair(study, name) for study in studies for name in _last_steps(study.finetuned)]
+    return [Pair(study, name) for study in studies for name in _last_steps(tuned(study.request))]
 
 
 def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
@@ -79,7 +81,8 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
 
     def known(check: Callable[[AllLayers, AllLayers], Verdict], pattern: str, pair: Pair) -> Verdict:
         before, after = figures[pair]
-        return check(before, after) if before and after else Verdict(pattern, UNDECIDED, UNKNOWN)
+        return check(before, after) if before and after else \
+            Verdict(pattern, UNDECIDED, UNKNOWN if fits(pair.study) else TOO_MANY)
 
     checks: list[Callable[[Pair], Verdict]] = [
         lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),
@@ -190,10 +193,12 @@ def _provenance(studies: Sequence[Study]) -> list[dict]:
 
 
 def _line(found: list[tuple[str, Verdict]]) -> Line:
-    counts = Counter(verdict.verdict for _, verdict in found)
-    overall = next(iter(counts)) if len(counts) == 1 else UNDECIDED
+    told = Counter("not computed" if verdict.because == UNKNOWN else verdict.verdict.removesuffix(" here")
+                   for _, verdict in found)
+    verdicts = {verdict.verdict for _, verdict in found}
     because = found[0][1].because if len(found) == 1 else \
-        ", ".join(f"{verdict.removesuffix(' here')} in {n}" for verdict, n in counts.items()) + f" of {len(found)}"
+        ", ".join(f"{what} in {n}" for what, n in told.items()) + f" of {len(found)}"
+    overall = verdicts.pop() if len(verdicts) == 1 else UNDECIDED
     return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
 
 
@@ -212,9 +217,8 @@ def _last_steps(names: Sequence[str]) -> list[str]:
     """Of the checkpoints of one run, the last."""
     runs: dict[str, str] = {}
     for name in names:
-        if not name.startswith("random:"):
-            run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
-            runs[run] = name
+        run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
+        runs[run] = name
     return list(runs.values())
 
 

@@ -9,8 +9,10 @@ from typing import Protocol
 from explorer.downloads import DOWNLOADS, DownloadRequest, fetch
 from explorer.neurons.analysis import NeuronsRequest, run_neurons
 from explorer.runs import FinetuneRequest, Run
+from explorer.scoring import ScorecardRequest, complete
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
+from explorer.untrained import UntrainedRequest
 
 
 class Report(Protocol):
@@ -72,11 +74,22 @@ def _neurons(request: dict, store: Store, report: Report) -> str:
     return run_neurons(NeuronsRequest.from_dict(request), store, report).study.key
 
 
-Request = StudyRequest | FinetuneRequest | RunRequest | DownloadRequest | NeuronsRequest
+def _untrained(request: dict, store: Store, report: Report) -> str:
+    return run_study(UntrainedRequest.from_dict(request).of, store, report).key
+
+
+def _scorecard(request: dict, store: Store, report: Report) -> str:
+    complete(ScorecardRequest.from_dict(request), store, report)
+    return str(store.root)
+
+
+Request = StudyRequest | FinetuneRequest | RunRequest | DownloadRequest | NeuronsRequest | ScorecardRequest \
+    | UntrainedRequest
 KINDS: dict[type[Request], str] = {
     StudyRequest: "study", FinetuneRequest: "finetune", RunRequest: "run", DownloadRequest: "download",
-    NeuronsRequest: "neurons",
+    NeuronsRequest: "neurons", ScorecardRequest: "scorecard", UntrainedRequest: "untrained",
 }
 WORK: dict[str, Callable[[dict, Store, Report], str]] = {
     "study": _study, "finetune": _finetune, "run": _run, "download": _download, "neurons": _neurons,
+    "scorecard": _scorecard, "untrained": _untrained,
 }

@@ -143,6 +143,7 @@ def test_words_and_labels_have_digests_of_their_own(tmp_path: Path) -> None:
 ROW = "\t_" * 8
 BAD = {
     "empty": (b"", "holds no words"),
+    "a carriage return alone": (f"1\ta{ROW}\r2\tb{ROW}\r".encode(), r"line 1: a carriage return inside"),
     "only comments": (b"# text = x\n\n", "holds no words"),
     "not UTF-8": (f"1\ta{ROW}\n2\tcaf\xe9{ROW}\n".encode("latin-1"), r"line 2: not UTF-8 \(byte 0xe9"),
     "ragged CoNLL-U": (f"1\ta{ROW}\n2\tb\tX\n".encode(), "line 2.*3 columns.*ten"),

@@ -1,21 +1,32 @@
 """The Layers page: every metric's figures, and the page itself without a browser."""
-from pathlib import Path
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from playwright.sync_api import expect
 from streamlit.testing.v1 import AppTest
 
 from explorer import cached
 from explorer.charts import layers as charts
-from explorer.charts.measures import MEASURES, Measure, baselines, grid, labels, offered, scale_of_layers
+from explorer.charts.measures import (
+    MEASURES,
+    Measure,
+    baselines,
+    grid,
+    labels,
+    offered,
+    scale_of_layers,
+    with_random,
+)
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
+from tests.browser import ROOT, chromium, served
 from tests.tiny import build
 from tests.words import write_corpus
 
-APP = str(Path(__file__).resolve().parents[1] / "streamlit_app.py")
+APP = str(ROOT / "streamlit_app.py")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +55,7 @@ def test_every_measure_covers_the_whole_grid(study: Study, together: bool) -> No
         np.testing.assert_allclose(found.delta, found.after - found.before, atol=2e-4)
         of = MEASURES[title]
         assert found.delta_low.isna().all() == (of.split == "train")
-        drawn = [charts.by_layer(found, of, baselines(study.table, study.base, title)), charts.by_k(found, of, {}),
+        drawn = [charts.by_layer(found, of, baselines(study.table, study.base, title)), charts.by_k(found, of),
                  charts.delta_by_layer(found, of, together)]
         assert all(chart.to_dict()["$schema"] for chart in drawn)
     assert "Span F1" not in offered(study.table)
@@ -85,7 +96,51 @@ def test_the_page_runs(study: Study, store: Store, monkeypatch: pytest.MonkeyPat
     assert not page.exception
     assert page.selectbox(key="metric").value == "Cross-entropy"
     page.selectbox(key="metric").set_value("Compression").run()
+    page.session_state["methods"] = True
     page.toggle(key="together").set_value(True).run()
     assert not page.exception
     assert any("Following Durrani" in code.value for code in page.code)
     cached.store.clear()
+
+
+def test_the_figures_of_random_weights_stand_beside_the_checkpoints(study: Study) -> None:
+    """A checkpoint in the place of random weights: the same figures stand there."""
+    found = grid(study.table, study.base, study.finetuned[0])
+    beside = with_random(found, study.table, study.finetuned[0])
+    assert (beside.random == found.after).all()
+    assert (beside.random_low == found.after_low).all()
+    untested = study.table[study.table.metric != "selectivity"]
+    assert "random" not in with_random(found, untested, study.finetuned[0], "Selectivity")
+    chart = charts.by_layer(beside, MEASURES["Accuracy"], {"majority label": 1.0}).to_dict()
+    assert "random weights" in str(chart)
+    assert "random weights" not in str(charts.by_k(found, MEASURES["Accuracy"]).to_dict())
+
+
+def test_the_axis_fits_the_lines_at_each_k(study: Study) -> None:
+    found = grid(study.table, study.base, study.finetuned[0])
+    chart = charts.by_layer(found, MEASURES["Accuracy"], {"majority label": 1.0}).to_dict()
+    ends = {param["name"]: param["value"] for param in chart["params"] if param["name"] in ("lows", "highs")}
+    for (_, rows), low, high in zip(found.groupby("k"), ends["lows"], ends["highs"], strict=True):
+        figures = rows[["before", "after"]]
+        assert low < figures.min(axis=None) <= figures.max(axis=None) < high
+        assert high - low >= 5
+
+
+@pytest.mark.parametrize(("reach", "unit", "ticks"), [
+    (31, 1.0, [1, 3, 10, 30]), (2.4, 1.0, [0.3, 1]), (150, 1.0, [3, 10, 30, 100]), (0.24, 0.1, [0.03, 0.1]),
+])
+def test_a_delta_axis_has_the_numbers_that_it_has_room_for(reach: float, unit: float, ticks: list[float]) -> None:
+    assert charts._delta_ticks(reach, unit) == pytest.approx(ticks)
+
+
+def test_random_weights_are_computed_at_a_click_and_the_study_stays(study: Study, store: Store) -> None:
+    expect.set_options(timeout=60_000)
+    with served(ROOT / "streamlit_app.py", store.root) as server, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+        page.goto(f"{server.url}?study={study.key}&layer=1")
+        page.get_by_role("button", name="Compute them").click(timeout=60_000)
+        expect(page.get_by_test_id("stMetricValue")).to_have_count(5)
+        expect(page.get_by_test_id("stMetric").nth(3)).to_contain_text(re.compile(r"Random weights.*%.*95 %: "))
+        expect(page.get_by_role("button", name="Compute them")).to_have_count(0)
+        expect(page.get_by_text("random weights", exact=True).first).to_be_visible()
+        expect(page).to_have_url(re.compile(f"study={study.key}&layer=1$"))

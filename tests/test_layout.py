@@ -10,10 +10,10 @@ ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
     "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "probe",
     "confounds", "optimise", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans",
-    "labels", "layer", "metrics", "figures", "study", "evidence", "reading", "neurons", "neuron", "card", "search",
-    "errors", "sentence", "patterns", "methods", "all_layers", "scorecard", "tasks", "runs", "history",
-    "trajectory", "freezing", "finetune", "work", "estimate", "jobs", "starter", "overview", "charts", "cached",
-    "views", "cli_neurons", "cli", "__main__",
+    "labels", "layer", "metrics", "figures", "study", "untrained", "evidence", "reading", "neurons", "neuron",
+    "card", "search", "errors", "sentence", "patterns", "methods", "all_layers", "scorecard", "scoring", "tasks",
+    "runs", "history", "trajectory", "freezing", "finetune", "work", "estimate", "jobs", "starter", "overview",
+    "charts", "cached", "views", "cli_neurons", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
 

@@ -152,9 +152,26 @@ def test_texts_from_outside_are_text(page: Page, server: Server, study: Study) -
     expect(figures(page)).to_have_count(4)
     page.get_by_text("About this study").click()
     expect(page.get_by_text(f"Fine-tuned: {study.finetuned[0]}")).to_be_visible()
-    expect(page.locator("canvas").first).to_contain_text("<img src=x")  # the table's own text, for screen readers
+    expect(page.locator("table.sortable")).to_contain_text("<img src=x")
     assert page.locator("img[src=x], strong:text-is('bold'), a:text-is('link'), .katex").count() == 0
     assert page.title() != "owned"
+
+
+def test_the_table_of_labels_is_sorted_by_its_headings_and_stays_so(page: Page, server: Server, study: Study) -> None:
+    def words() -> list[int]:
+        return [int(text.replace(",", "")) for text in page.locator("table.sortable td:nth-child(6)").all_inner_texts()]
+
+    page.goto(f"{server.url}?study={study.key}")
+    heading = page.locator("table.sortable th").nth(5)
+    heading.click()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    assert words() == sorted(words(), reverse=True)
+    page.get_by_role("slider").first.press("Home")
+    expect(page.get_by_text("layer 0, top")).to_be_visible()
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    heading.click()
+    expect(heading).to_have_attribute("aria-sort", "ascending")
+    assert words() == sorted(words())
 
 
 def test_a_cancelled_study_can_be_run_again_or_dismissed(

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from explorer.all_layers import SETS, AllLayers, compute, stored
+from explorer.all_layers import SETS, AllLayers, compute, fits, known, stored
 from explorer.cli import main
 from explorer.corpus import CorpusRequest
-from explorer.evidence import Evidence, Missing
+from explorer.evidence import Evidence
 from explorer.methods import BIBTEX, bibtex, paragraph
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED
 from explorer.scorecard import (
@@ -26,6 +26,8 @@ from explorer.scorecard import (
     to_markdown,
     unchanged,
 )
+from explorer.scoring import ScorecardRequest, complete, lacking, scored
+from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
 from tests.tiny import build
@@ -76,7 +78,7 @@ def test_gains_over_layer_0_are_paired(evidence: Evidence, tmp_path: Path) -> No
 
 
 def test_the_last_step_of_each_run_stands_for_it() -> None:
-    assert _last_steps(["a/checkpoint-1", "a/checkpoint-9", "hub/b", "random:x", "c/checkpoint-2"]) == [
+    assert _last_steps(["a/checkpoint-1", "a/checkpoint-9", "hub/b", "c/checkpoint-2"]) == [
         "a/checkpoint-9", "hub/b", "c/checkpoint-2"]
 
 
@@ -103,10 +105,42 @@ def test_all_layers_are_computed_once_and_kept(evidence: Evidence) -> None:
     assert set(found.layers) <= {0, 1, 2}
 
 
-def test_too_many_neurons_are_refused(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.all_layers.MOST", 10)
-    with pytest.raises(Missing, match="48 neurons"):
-        compute(evidence, evidence.study.base)
+def test_too_many_neurons_are_not_asked_for(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explorer.all_layers.MOST", 47)
+    assert not fits(evidence.study)
+    assert lacking([evidence.study], evidence.store) == []
+    complete(ScorecardRequest((evidence.study.key,)), evidence.store)
+    assert not known(evidence, evidence.study.finetuned[0])
+    assert "more than" in scored([evidence.study.key], evidence.store).lines[3].verdict.because
+
+
+def test_what_is_lacking_is_computed_though_all_behind_the_study_is_gone(evidence: Evidence, tmp_path: Path) -> None:
+    """As of a study that comes with the explorer: its table alone is here."""
+    store, study = Store(tmp_path), evidence.study
+    store.put_table(study.spec, study.table, evidence.store.table_by_key(study.key).meta)  # type: ignore[union-attr]
+    assert [checkpoint for _, checkpoint in lacking([study], store)] == [study.base, *study.finetuned]
+    told: list[tuple[float, str]] = []
+    complete(ScorecardRequest((study.key,)), store, lambda done, total, what: told.append((done / total, what)))
+    assert lacking([study], store) == []
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    assert any("1 of 2, base, probe on" in what for _, what in told)
+    assert told[-1] == (1.0, "done")
+    whole = scored([study.key], store)
+    assert whole.lacking == 0
+    assert all("not computed" not in line.verdict.because for line in whole.lines)
+
+
+def test_a_study_that_cannot_be_had_again_does_not_stop_the_others(evidence: Evidence, tmp_path: Path) -> None:
+    store, study = Store(tmp_path), evidence.study
+    gone = dataclasses.replace(study.request, finetuned=(str(tmp_path / "gone"),))
+    other = dataclasses.replace(study.spec.checkpoints[1][1], labels="other")
+    spec = dataclasses.replace(study.spec, checkpoints=(study.spec.checkpoints[0], (gone.finetuned[0], other)))
+    meta = evidence.store.table_by_key(study.key).meta  # type: ignore[union-attr]
+    store.put_table(spec, study.table, meta | {"request": dataclasses.asdict(gone)})
+    store.put_table(study.spec, study.table, meta)
+    with pytest.raises(InputError, match=r"(?s)could be fitted for.*gone"):
+        complete(ScorecardRequest((spec.key(), study.key)), store)
+    assert known(Evidence(store, study), study.finetuned[0])
 
 
 def test_six_patterns_as_markdown_and_json(evidence: Evidence) -> None:
@@ -132,7 +166,7 @@ def test_the_command(evidence: Evidence, tmp_path: Path, monkeypatch: pytest.Mon
     assert main(["scorecard", "--study", evidence.study.key, "--markdown", out[0], "--json", out[1]]) == 0
     printed = capsys.readouterr().out
     assert "all layers together" in printed
-    assert "computes them" not in printed
+    assert "not computed" not in printed
     assert len(json.loads(Path(out[1]).read_text())["patterns"]) == 6
     assert Path(out[0]).read_text().startswith("# Scorecard")
     assert main(["scorecard", "--study", "absent"]) == 2

@@ -1,5 +1,6 @@
 """Charts of one pair of checkpoints over the whole grid of layers and numbers of neurons."""
 import json
+import math
 
 import altair as alt
 import pandas as pd
@@ -18,29 +19,38 @@ from explorer.charts.theme import (
     value_axis,
 )
 
-HEIGHT, LOW = 250, 300  # pixels of a chart
+HEIGHT, LOW = 270, 300  # pixels of a chart
+HALF, LINE = 100, 17  # pixels of the delta's axis on either side of zero, and of a number on it
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
-DELTA_TICKS = (0.3, 1, 3, 10, 30)
+DELTA_TICKS = (0.3, 1, 3, 10, 30, 100)
 CROWDED = 14  # layers, above which bars have no numbers of their own
+DASHES = [[2, 3], [8, 4]]  # of the baselines, in their order
+UNTRAINED = "random weights"
 
 
 def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> alt.LayerChart:
-    """The measure of both checkpoints by layer, at the slider's k, and the baselines, (name, value), as lines."""
-    x = _layer_axis(grid)
+    """The measure of both checkpoints by layer, at the slider's k, and the baselines, (name, value), as lines.
+
+    The axis fits the lines of checkpoints at this k: a baseline far from them has its name and value in the legend.
+    """
+    x, (low, high) = _layer_axis(grid), _reach(grid, measure)
+    ends = alt.Scale(domainMin=alt.ExprRef("lows[toNumber(live_k)]"), domainMax=alt.ExprRef("highs[toNumber(live_k)]"),
+                     zero=False, nice=False)
     title = f"'{measure.title} by layer, ' + {_at(grid)}"
-    return live(grid, title, HEIGHT, [*_baselines(grid, x, baselines), _rule(x),
-                                      _values(grid, x, AT_K, measure, baselines)])
+    chart = live(grid, title, HEIGHT, [*_baselines(baselines), _rule(x), _values(grid, x, AT_K, measure, ends)])
+    return chart.add_params(alt.param("lows", value=low.tolist()), alt.param("highs", value=high.tolist()))
 
 
-def by_k(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> alt.LayerChart:
+def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
     """The measure of both checkpoints by number of neurons, at the slider's layer."""
     whole = int(grid.k.max())
     ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
     x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.5], nice=False),
               axis=alt.Axis(title="Neurons in the probe (top-k, log scale)", values=ticks, format="d"))
+    low, high = _reach(grid, measure)
+    ends = alt.Scale(domain=[low.min(), high.max()], zero=False, nice=False)
     title = f"'{measure.title} by number of neurons, layer ' + {LAYER}"
-    return live(grid, title, HEIGHT, [_rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure,
-                                                        baselines)])
+    return live(grid, title, HEIGHT, [_rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
 
 
 def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.LayerChart:
@@ -50,10 +60,10 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     low, high = min(bounds.min(axis=None, skipna=True), 0.0), max(bounds.max(axis=None, skipna=True), 0.0)
     unit = 10.0 ** (1 - measure.digits)
     reach = 1.6 * max(-low, high, unit)  # with room for the numbers
-    ticks = [unit * tick for tick in DELTA_TICKS if reach / 15 < unit * tick < reach]
+    ticks = _delta_ticks(reach, unit)
     # Of few neurons a delta may be 20 points, of a whole layer half a point: both are to be seen on one scale.
     y = alt.Y("delta:Q", scale=alt.Scale(type="symlog", constant=unit, domain=[-reach, reach], nice=False),
-              axis=value_axis(f"Delta ({measure.change}, log scale)", "+",
+              axis=value_axis(f"Delta ({measure.change}, log scale)", "+~f", labelOverlap=False, tickCount=99,
                               values=sorted([0, *ticks, *(-tick for tick in ticks)]),
                               labelExpr="datum.value == 0 ? '0' : format(datum.value, '+~f')"))
     rows = alt.Chart().transform_filter(AT_K)
@@ -85,35 +95,60 @@ def _at(grid: pd.DataFrame) -> str:
     return f"({at} == {whole} ? 'all {whole} neurons' : 'top ' + {at} + ' of {whole} neurons')"
 
 
-def _baselines(grid: pd.DataFrame, x: alt.X, baselines: dict[str, float]) -> list[alt.Chart | alt.LayerChart]:
-    """Dashed lines over all layers, each with its name below it on the left."""
-    layers: list[alt.Chart | alt.LayerChart] = []
-    for name, value in baselines.items():
-        y = alt.datum(value)
-        layers.append(alt.Chart().mark_rule(color=NEUTRAL, strokeDash=[2, 3], strokeWidth=2).encode(y=y))
-        text = alt.Chart().transform_filter(f"datum.layer == 0 && {AT_K}").encode(x=x, y=y, text="text:N")
-        text = text.transform_calculate(text=json.dumps(f"{name} {value:.1f}"))
-        layers.append(text.mark_text(align="left", baseline="top", dy=5, dx=-14, fontSize=FONT - 1, color=NEUTRAL))
-    return layers
+def _delta_ticks(reach: float, unit: float) -> list[float]:
+    """Round numbers above zero whose labels have room between them on delta_by_layer's axis."""
+    found, places = [], [0.0]
+    for tick in DELTA_TICKS:
+        place = HALF * math.log1p(tick) / math.log1p(reach / unit)
+        if places[-1] + LINE <= place <= HALF:
+            found.append(unit * tick)
+            places.append(place)
+    return found
 
 
-def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, baselines: dict[str, float],
-            ) -> alt.LayerChart:
-    """Both checkpoints' lines along x, where `shown` holds, and their values at the sliders' position."""
-    numbers = [*grid[["before", "after"]].to_numpy().ravel(), *baselines.values()]
-    low, high = min(numbers), max(numbers)
-    room = 0.1 * max(high - low, 10 ** (1 - measure.digits))  # for the numbers
-    ticks = {"values": list(range(0, 101, 10 if high - low < 60 else 20))} if measure.unit == "%" else {"tickCount": 6}
-    y = alt.Y("value:Q", axis=value_axis(f"{measure.title} ({measure.unit})", "~f", **ticks),
-              scale=alt.Scale(domain=[max(low - room, min(low, 0)), high + 1.3 * room], nice=False))
+def _reach(grid: pd.DataFrame, measure: Measure) -> tuple[pd.Series, pd.Series]:
+    """For each k, the ends of an axis that fits all layers' figures, with room for their numbers."""
+    figures = grid[[name for name in ("before", "after", "random") if name in grid]].groupby(grid.k)
+    low, high = figures.min().min(axis=1), figures.max().max(axis=1)
+    narrow = (5 * 10.0 ** (1 - measure.digits) - (high - low)).clip(lower=0) / 2  # noise is not to fill the chart
+    room = 0.35 * (high - low + 2 * narrow)
+    return low - narrow - room, high + narrow + room
+
+
+def _baselines(baselines: dict[str, float]) -> list[alt.Chart]:
+    """Dashed lines over all layers; the legend has their names and values, since the axis may end before them."""
+    names = [f"{name} {value:.1f}" for name, value in baselines.items()]
+    legend = alt.Legend(title=None, orient="bottom", direction="horizontal", symbolType="stroke", symbolSize=500,
+                        symbolStrokeWidth=2, labelFontSize=FONT - 1, labelLimit=400, offset=2)
+    scale = alt.Scale(domain=names, range=DASHES[:len(names)])
+    dash = alt.StrokeDash("baseline:N", scale=scale, legend=legend)
+    return [alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}").transform_calculate(baseline=json.dumps(name))
+            .mark_rule(color=NEUTRAL, strokeWidth=2, clip=True).encode(y=alt.datum(value), strokeDash=dash)
+            for name, value in zip(names, baselines.values(), strict=True)]
+
+
+def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: alt.Scale) -> alt.LayerChart:
+    """Both checkpoints' lines along x, where `shown` holds, and their values at the sliders' position.
+
+    Of random weights, where the grid has them, a thin line.
+    """
+    most = "datum.value > 100 ? '' : datum.label" if measure.unit == "%" else "datum.label"
+    y = alt.Y("value:Q", scale=ends,
+              axis=value_axis(f"{measure.title} ({measure.unit})", "~f", tickCount=5, labelExpr=most,
+                              labelFlush=False, grid=True))
     legend = alt.Legend(title=None, orient="top", direction="horizontal", symbolSize=130, symbolStrokeWidth=3,
                         labelFontSize=FONT + 1, offset=2)
-    names = list(COLOURS)
-    colour = alt.Color("checkpoint:N", legend=legend, scale=alt.Scale(domain=names, range=list(COLOURS.values())))
-    shape = alt.Shape("checkpoint:N", legend=legend, scale=alt.Scale(domain=names, range=SHAPES))
+    names = [*COLOURS, *([UNTRAINED] if "random" in grid else [])]
+    colours = alt.Scale(domain=names, range=[*COLOURS.values(), NEUTRAL][:len(names)])
+    colour = alt.Color("checkpoint:N", legend=legend, scale=colours)
+    shape = alt.Shape("checkpoint:N", legend=legend, scale=alt.Scale(
+        domain=names, range=[*SHAPES, "stroke"][:len(names)]))
     here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
     upper = "datum.value > min(datum.before, datum.after) || datum.delta == 0 && datum.role == 'before'"
+    thin = alt.Chart().transform_filter("datum.role == 'before'").mark_line(strokeWidth=1.5).encode(
+        x=x, y="random:Q", color=alt.datum(UNTRAINED))
     parts = [
+        *([thin] if "random" in grid else []),
         alt.Chart().mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
         alt.Chart().mark_point(filled=True, size=70, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, tooltip=_tooltip(measure)),

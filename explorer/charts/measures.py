@@ -79,6 +79,19 @@ def _everywhere(figures: pd.DataFrame, ks: list[int]) -> pd.DataFrame:
     return places.merge(figures.rename(columns={"k": "at"}), on="at").sort_values(["layer", "k"], ignore_index=True)
 
 
+def with_random(found: pd.DataFrame, table: pd.DataFrame, checkpoint: str, title: str = "Accuracy",
+                together: bool = False) -> pd.DataFrame:
+    """A grid with columns random, random_low and random_high: the figures of random weights, as another table has them.
+
+    table is that of a study with the same settings. Where it has not been measured there, the grid as it is.
+    """
+    if title not in offered(table):
+        return found
+    other = grid(table, checkpoint, checkpoint, title, together).set_index(["layer", "k"])
+    columns = {"before": "random", "before_low": "random_low", "before_high": "random_high"}
+    return found.join(other[list(columns)].rename(columns=columns), on=["layer", "k"])
+
+
 def baselines(table: pd.DataFrame, base: str, title: str) -> dict[str, float]:
     """What the measure is compared with, by what it is: guesses that look at no neuron (%)."""
     if title not in ("Accuracy", "Selectivity"):

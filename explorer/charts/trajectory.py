@@ -100,7 +100,7 @@ def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) 
 def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     """A line for each layer against step, the slider's layer strong, with its 95 % interval, at the slider's k."""
     shown = alt.Chart().transform_filter(AT_K)
-    x, y = _time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+", tickCount=6), scale=_deltas(rows))
+    x, y = _time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6), scale=_deltas(rows))
     here = shown.transform_filter(AT_LAYER)
     now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text="format(datum.delta, '+.1f')").encode(
         x=x, y=y), FONT + 3, -20)
@@ -145,7 +145,7 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
 def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Forgetting against learning: each layer's delta against the task's dev score, step after step."""
     shown = alt.Chart().transform_filter(f"{AT_K} && isValid(datum.score)")
-    y = alt.Y("delta:Q", axis=value_axis("Delta (points)", "+", tickCount=6), scale=_deltas(rows))
+    y = alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6), scale=_deltas(rows))
     x = alt.X("score:Q", axis=alt.Axis(title=f"Dev {metric} of the task (%)", format="d", tickCount=6),
               scale=_scores(rows))
     here, now = shown.transform_filter(AT_LAYER), shown.transform_filter(AT_STEP)

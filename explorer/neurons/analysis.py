@@ -14,7 +14,7 @@ from explorer.neurons.parts import ALL, DRAWS, LIKELIHOOD, RESAMPLES, SAMPLE
 from explorer.probe import Probe, from_arrays, to_arrays
 from explorer.specs import InputError, LayerSpec, Progress, Spec, silent
 from explorer.store import Store
-from explorer.study import Study, load, run_study, short_name, title
+from explorer.study import Study, load, short_name, title
 
 PARTS = {
     "moves": "correlation of every neuron before and after, and CKA of every layer",
@@ -150,8 +150,8 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
     cache is computed again first. Raises InputError for whatever the user can mend.
     """
     neurons = opened(request, store)
-    if not neurons.evidence.complete() and run_study(neurons.study.request, store, on_progress).key != request.study:
-        raise InputError(f"study {request.study}: its models or corpus have changed since; run it again")
+    if not neurons.evidence.complete():
+        neurons.evidence.restore(on_progress)
     wanted = set(request.parts)
     wanted |= {"everywhere"} if wanted & {"controls", "rankings", "methods"} else set()
     wanted |= {"rankings"} if "methods" in wanted else set()

@@ -2,6 +2,7 @@
 from explorer.corpus import CorpusRequest
 from explorer.models import STARTER, steps
 from explorer.study import StudyRequest
+from explorer.untrained import UntrainedRequest
 
 MODELS = ("starter-bert", "starter-roberta", "starter-xlnet")
 TASKS = ("sst2", "mrpc", "qqp")
@@ -28,9 +29,13 @@ def request(model: str, finetuned: tuple[str, ...], label: str) -> StudyRequest:
 
 
 def requests() -> list[StudyRequest]:
-    """All of them: every model before and after each of its tasks, and for `upos` the steps along a run."""
+    """All of them: every model before and after each task, beside random weights, and along a run.
+
+    A run is followed for `upos` only.
+    """
     found = [request(model, (f"{model}-{task}",), label) for model in MODELS for task in TASKS
              if f"{model}-{task}" in runs() for label in PROPERTIES]
+    found += [UntrainedRequest(request(model, (), label)).of for model in MODELS for label in PROPERTIES]
     for run in runs():
         along = tuple(f"{run}/{path.name}" for path in steps(STARTER / run))
         if len(along) > 1:

@@ -17,6 +17,12 @@ def one_of(name: str, options: Sequence[T], default: T) -> dict[str, Any]:
     return _arguments(name, found, default)
 
 
+def some_of(name: str, options: Sequence[str]) -> dict[str, Any]:
+    """Arguments of a widget that chooses several of the options, none at first; likewise."""
+    asked = st.query_params.get(name, "").split(",")
+    return _arguments(name, [option for option in options if option in asked], [])
+
+
 def text(name: str, default: str = "") -> dict[str, Any]:
     """Arguments of a text field."""
     return _arguments(name, st.query_params.get(name, default), "")
@@ -32,7 +38,7 @@ def put(name: str, value: object) -> None:
     if value is None:
         st.query_params.pop(name, None)
     else:
-        st.query_params[name] = "true" if value is True else str(value)
+        st.query_params[name] = "true" if value is True else ",".join(value) if isinstance(value, list) else str(value)
 
 
 def _arguments(name: str, value: object, default: object) -> dict[str, Any]:

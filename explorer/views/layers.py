@@ -1,20 +1,22 @@
 """The Layers page: accuracy of both checkpoints by layer and by number of neurons, and its shift."""
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer import cached
+from explorer import cached, untrained
 from explorer.charts.measures import MEASURES, Measure
-from explorer.charts.theme import NEUTRAL
+from explorer.store import Store
 from explorer.study import Study
-from explorer.views import trust
+from explorer.views import by_label, trust
 from explorer.views.figures import metric
-from explorer.views.studies import caution, compared, opened
+from explorer.views.progress import start
+from explorer.views.studies import caution, compared, finished, opened
 
-TABLE_HEIGHT = 262  # pixels: it ends where the charts on its left do
+Figures = tuple[Path, str, str, str, bool, tuple[str, str] | None]
+"""Arguments of cached.grid: what the charts and the figures are of."""
+
 BY_LABEL = {  # what the table of labels tells, the metric and in words
     "Recall": ("accuracy", "Of the words with this label, those that the probe gets right"),
     "Precision": ("precision", "Of the words that the probe gives this label, those that have it"),
@@ -34,10 +36,13 @@ def show() -> None:
         after = compared(study)
     measure = _measure(store.root, study)
     caution(study)
+    random = untrained.find(study, finished(store))
     charts = st.container()
+    if not random:
+        _offer_random(store, study)
     together = trust.show(store, study, after)
     with charts:
-        _draw(store.root, study, after, measure, together)
+        _draw(store.root, study, after, measure, together, random if random and random[1] != after else None)
     _about(study)
 
 
@@ -51,6 +56,15 @@ def _welcome() -> None:
         "3. press **Run study**. How far it is shows here, and its charts when it is done.")
 
 
+def _offer_random(store: Store, study: Study) -> None:
+    """A line with a button that computes the baseline of random weights."""
+    with st.container(horizontal=True, vertical_alignment="center", key="random"):
+        st.caption("Not compared yet with **random weights**: the same architecture before it has learnt anything.",
+                   width="content")
+        st.button("Compute them", type="tertiary", icon=":material/casino:", on_click=start,
+                  args=(store, untrained.UntrainedRequest(study.request)))
+
+
 def _measure(root: Path, study: Study) -> str:
     """What the charts show: its box stands beside the sliders, inside their fragment, which is drawn later."""
     asked = st.session_state.get("metric", st.query_params.get("metric"))
@@ -58,10 +72,12 @@ def _measure(root: Path, study: Study) -> str:
     return asked if asked in titles else titles[0]
 
 
-def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool) -> None:
+def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool, random: tuple[str, str] | None,
+          ) -> None:
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
-    by_layer, delta, by_k = cached.layer_charts(root, study.key, finetuned, measure, together)
+    figures = root, study.key, finetuned, measure, together, random
+    by_layer, delta, by_k = cached.layer_charts(*figures)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
     left.vega_lite_chart(spec=delta, key="delta")
@@ -72,14 +88,14 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
                                   bind="query-params", label_visibility="collapsed") or "Recall"
     labels = right.empty()
     with position:
-        _position(root, study.key, finetuned, measure, together, labels, of)
+        _position(figures, labels, of)
 
 
 @st.fragment
-def _position(root: Path, key: str, finetuned: str, measure: str, together: bool, labels: DeltaGenerator, of: str,
-              ) -> None:
+def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
     """Both sliders and the figures at their position."""
-    grid = cached.grid(root, key, finetuned, measure, together)
+    root, key, finetuned, measure, *_ = figures
+    grid = cached.grid(*figures)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
     left, right, box = st.columns([5, 5, 2.5], gap="medium")
     if box.selectbox("Metric", cached.measured(root, key), key="metric", bind="query-params") != measure:
@@ -89,12 +105,13 @@ def _position(root: Path, key: str, finetuned: str, measure: str, together: bool
     here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
     _headline(here, MEASURES[measure])
     rows = cached.labels(root, key, finetuned, BY_LABEL[of][0])
-    _by_label(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
+    by_label.show(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
 
 def _headline(here: pd.Series, of: Measure) -> None:
-    """The four figures at the chosen layer and k, each with its 95 % interval."""
-    before, after, delta, words = st.columns(4)
+    """The figures at the chosen layer and k, each with its 95 % interval."""
+    known = "random" in here
+    before, after, delta, *random, words = st.columns(5 if known else 4)
     unit = of.unit if of.unit == "%" else ""
     with before.container(key="before"):
         metric("● Pre-trained", f"{of.text(here.before)} {unit}", _interval(here, "before", of))
@@ -102,6 +119,9 @@ def _headline(here: pd.Series, of: Measure) -> None:
         metric("◆ Fine-tuned", f"{of.text(here.after)} {unit}", _interval(here, "after", of))
     with delta:
         metric(f"Delta ({of.change})", of.text(here.delta, signed=True), _interval(here, "delta", of))
+    if known:
+        with random[0]:
+            metric("Random weights", f"{of.text(here.random)} {unit}", _interval(here, "random", of))
     with words:
         noun = "Test spans" if of.metric == "span_f1" else {"test": "Test words", "train": "Training words"}[of.split]
         metric(noun, f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here['at']:.0f}")
@@ -110,28 +130,9 @@ def _headline(here: pd.Series, of: Measure) -> None:
 def _interval(here: pd.Series, column: str, of: Measure) -> str:
     low, high = here[f"{column}_low"], here[f"{column}_high"]
     signed = column == "delta"
+    if of.split == "train":
+        return "counted: no interval"
     return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
-
-
-def _by_label(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
-    def number(title: str, width: int, format: str, help: str | None = None) -> Any:
-        return st.column_config.NumberColumn(title, width=width, format=format, help=help)
-
-    unsure = ~((rows.delta_low > 0) | (rows.delta_high < 0))
-    bounds = [f"{low:+.1f} to {high:+.1f}".replace("-", "−") if low == low else "–"
-              for low, high in zip(rows.delta_low, rows.delta_high, strict=True)]
-    shown = rows.assign(bounds=bounds, unsure=unsure).sort_values("delta", key=abs, ascending=False, ignore_index=True)
-    grey = shown.style.apply(lambda row: [f"color: {NEUTRAL}" if row.unsure else ""] * len(row), axis=1,
-                             subset=["delta", "bounds", "unsure"])
-    slot.dataframe(
-        grey, hide_index=True, height=TABLE_HEIGHT, key="labels",
-        column_order=["label", "before", "after", "delta", "bounds", "n"], column_config={
-            "label": st.column_config.TextColumn("Label", width=70),
-            "before": number("● Before", 70, "%.1f %%", f"{share}, before fine-tuning"),
-            "after": number("◆ After", 70, "%.1f %%", "The same after fine-tuning"),
-            "delta": number("Delta", 60, "%+.1f", "Points; grey where the 95 % interval holds zero"),
-            "bounds": st.column_config.TextColumn("95 %", width=96), "n": number("Words", 56, "localized"),
-        })
 
 
 def _about(study: Study) -> None:

@@ -9,12 +9,13 @@ from explorer.downloads import DOWNLOADS
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name, title
+from explorer.untrained import UntrainedRequest
 from explorer.views.messages import problem
 
 POLL = 1.0  # seconds
 SHOWN = 2  # jobs above every page, the oldest first
 NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
-         "neurons": "analysis of neurons"}
+         "neurons": "analysis of neurons", "scorecard": "scorecard", "untrained": "random weights"}
 OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
 
 
@@ -110,10 +111,14 @@ def named(job: jobs.Job) -> str:
     """One line that tells what a job is of."""
     if job.kind == "study":
         return title(StudyRequest.from_dict(job.request))
+    if job.kind == "untrained":
+        return title(UntrainedRequest.from_dict(job.request).of)
     if job.kind == "download":
         return DOWNLOADS[job.request["name"]].title
     if job.kind == "neurons":
         return f"{short_name(job.request['finetuned'])}: {', '.join(job.request['parts'])}"
+    if job.kind == "scorecard":
+        return f"probes on all layers together, for {len(job.request['studies'])} of the finished studies"
     tune = job.request["finetune"] if job.kind == "run" else job.request
     return f"{short_name(tune['model'])} · {tune['task']} · {short_name(tune['out'])}"
 

@@ -14,6 +14,7 @@ from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, Summary, short_name
+from explorer.untrained import tuned
 from explorer.views import steps
 from explorer.views.messages import problem
 
@@ -67,10 +68,13 @@ def finished(store: Store) -> list[Summary]:
 
 
 def first(studies: Sequence[Summary]) -> Summary:
-    """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST."""
+    """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST.
+
+    A baseline's is none of these.
+    """
     def rank(study: Summary) -> tuple[bool, bool]:
-        request = study.request
-        return not study.shipped, (request.base, request.finetuned, request.corpus.property) == FIRST
+        request, own = study.request, not study.shipped and bool(tuned(study.request))
+        return own, (request.base, request.finetuned, request.corpus.property) == FIRST
 
     return max(studies, key=rank)
 
@@ -81,14 +85,16 @@ def options(studies: Sequence[Summary], shown: Summary, box: str) -> dict[Hashab
     value = FACETS[box][0]
     fits = [study for study in reversed(studies)
             if all(FACETS[other][0](study) == FACETS[other][0](shown) for other in before)]
-    return {value(study): max((other for other in fits if value(other) == value(study)),
-                              key=lambda other: _likeness(other, shown)) for study in fits}
+    groups: dict[Hashable, list[Summary]] = {}
+    for study in fits:
+        groups.setdefault(value(study), []).append(study)
+    ours = _features(shown.request)
 
+    def likeness(study: Summary) -> tuple[int, str]:
+        """In how much it is like the one shown, the newer first among equals."""
+        return sum(a == b for a, b in zip(ours, _features(study.request), strict=True)), study.created
 
-def _likeness(study: Summary, shown: Summary) -> tuple[int, str]:
-    """In how much a study is like the one shown, the newer first among equals."""
-    ours, theirs = (_features(one.request) for one in (shown, study))
-    return sum(a == b for a, b in zip(ours, theirs, strict=True)), study.created
+    return {key: max(group, key=likeness) for key, group in groups.items()}
 
 
 def _features(request: StudyRequest) -> tuple[Hashable, ...]:

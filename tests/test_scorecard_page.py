@@ -1,0 +1,70 @@
+"""The Scorecard page in a real browser: what is lacking is computed at a click, and a link opens the same scorecard."""
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from explorer.corpus import CorpusRequest
+from explorer.store import Store
+from explorer.study import Study, StudyRequest, run_study
+from tests.browser import ROOT, Server, chromium, served
+from tests.tiny import build
+from tests.words import write_corpus
+
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Study]]:
+    """Two studies of one pair of checkpoints."""
+    folder = tmp_path_factory.mktemp("card")
+    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
+    store, files = Store(folder / "cache"), write_corpus(folder)
+    requests = [StudyRequest(str(base), (str(tuned),), CorpusRequest(**files, limit=limit), k=(1, 4))
+                for limit in (None, 40)]
+    return store, [run_study(request, store) for request in requests]
+
+
+@pytest.fixture(scope="module")
+def server(studies: tuple[Store, list[Study]]) -> Iterator[Server]:
+    with served(ROOT / "streamlit_app.py", studies[0].root) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    expect.set_options(timeout=1000 * SECONDS)
+    with chromium() as browser:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(1000 * SECONDS)
+        yield page
+
+
+def test_a_link_opens_the_same_scorecard(page: Page, server: Server, studies: tuple[Store, list[Study]]) -> None:
+    page.goto(f"{server.url}scorecard")
+    expect(page.get_by_text("Each of 2")).to_have_count(5)  # one of the six is of tasks, which are not known here
+    chosen = page.get_by_test_id("stMultiSelect").filter(has=page.get_by_label("Studies"))
+    chosen.locator("input").click()
+    page.get_by_role("option", name=re.compile("→")).first.click()
+    expect(page).to_have_url(re.compile("studies=[0-9a-f]{20}$"))
+    expect(page.get_by_text("Each of 2")).to_have_count(0)
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    expect(page.get_by_text("Before fine-tuning, accuracy rises")).to_be_visible()
+    expect(chosen.get_by_text("upos")).to_have_count(1)
+    expect(page.get_by_text("Each of 2")).to_have_count(0)
+    page.goto(f"{address},absent")
+    expect(page.get_by_text("Some studies in this link are not here")).to_be_visible()
+    expect(page.get_by_text("absent", exact=True)).to_be_visible()
+
+
+def test_what_is_lacking_is_computed_at_a_click(page: Page, server: Server, studies: tuple[Store, list[Study]]) -> None:
+    page.goto(f"{server.url}scorecard?studies={studies[1][0].key}")
+    expect(page.get_by_text("not computed yet: it takes probes")).to_have_count(3)
+    page.get_by_role("button", name="Compute").click()
+    expect(page.get_by_text(re.compile("Scorecard: (waiting|running)"))).to_be_visible()
+    expect(page.get_by_text("not computed yet")).to_have_count(0)
+    expect(page.get_by_text(re.compile("^mean layer .* before, .* after"))).to_be_visible()
+    expect(page).to_have_url(re.compile(f"scorecard\\?studies={studies[1][0].key}$"))
