@@ -22,6 +22,7 @@ from explorer.history import History, histories
 from explorer.neurons import tables
 from explorer.neurons.analysis import Neurons
 from explorer.probe import Probe
+from explorer.ranking import Ranking
 from explorer.store import Store, default_root
 from explorer.work import RunRequest
 
@@ -194,17 +195,20 @@ def probes(root: Path, key: str, checkpoint: str, layer: int) -> dict[int, Probe
     return evidence(root, key).probes(checkpoint, layer)
 
 
-@st.cache_resource(max_entries=32)
-def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> card.Card:
-    """card.card; to be read only."""
-    return card.card(evidence(root, key), pair, split, name, words(root, key, split), sample(root, key, pair, split),
-                     lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
+@st.cache_resource(max_entries=64)
+def rankings(root: Path, key: str, checkpoint: str, layer: int, stored: bool) -> dict[str, Ranking]:
+    """neuron.rankings, with those of the analysis or before they are stored; to be read only."""
+    return neuron.rankings(neurons(root, key, checkpoint), checkpoint, layer)
 
 
 @st.cache_resource(max_entries=32)
-def card_charts(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron) -> list[dict]:
-    """Vega-Lite of a card."""
-    return neuron_charts.charts(neuron_card(root, key, pair, split, name))
+def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: neuron.Neuron, stored: bool
+                ) -> tuple[card.Card, list[dict]]:
+    """card.card and its Vega-Lite, with the rankings of the analysis or before they are stored; to be read only."""
+    found = card.card(evidence(root, key), pair, split, name, words(root, key, split), sample(root, key, pair, split),
+                      lambda checkpoint, layer: moments(root, key, checkpoint, split, layer),
+                      [rankings(root, key, checkpoint, name.layer, stored) for checkpoint in pair])
+    return found, neuron_charts.charts(found)
 
 
 @st.cache_resource(max_entries=16)

@@ -1,7 +1,7 @@
 """A neuron's card: all that is shown of one neuron, pre-trained and fine-tuned side by side."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,16 +13,17 @@ from explorer.neuron import (
     Neuron,
     Sample,
     activation,
+    best_label,
     by_label,
     correlation,
     figures,
     histogram,
     rank,
-    rankings,
     top_words,
     weights,
     with_context,
 )
+from explorer.ranking import Ranking
 
 SHOWN = 24  # labels; of more, those with the highest and the lowest means
 WHEN = ("pre-trained", "fine-tuned")
@@ -34,7 +35,8 @@ class Card:
 
     neuron: Neuron
     figures: tuple[Figures, Figures]
-    ranks: dict[str, tuple[int, int]]
+    ranks: tuple[dict[str, int], dict[str, int]]  # its place by each method that there is a ranking of
+    best: tuple[tuple[str, int], tuple[str, int]]  # the label that ranks it highest, and its place there
     correlation: float  # of the neuron before with itself after
     labels: pd.DataFrame = field(repr=False)  # by_label, and the neuron's weight in the probe
     bins: pd.DataFrame = field(repr=False)  # histogram
@@ -47,8 +49,12 @@ Moments = Callable[[str, int], tuple[np.ndarray, np.ndarray]]
 
 
 def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, words: pd.DataFrame, sample: Sample,
-         moments: Moments) -> Card:
-    """The card of a neuron; words are the split's kept ones, sample and moments are of the pair on it."""
+         moments: Moments, ranked: Sequence[dict[str, Ranking]]) -> Card:
+    """The card of a neuron.
+
+    words are the split's kept ones, sample and moments are of the pair on it; ranked has neuron.rankings of its layer
+    before and after.
+    """
     values = [activation(evidence, name, split, neuron) for name in pair]
     everything = evidence.words(split)
     names = dict(zip(pair, WHEN, strict=True))
@@ -63,11 +69,12 @@ def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, 
 
     before, after = (figures(x, *moments(name, neuron.layer), neuron.index)
                      for x, name in zip(values, pair, strict=True))
-    ordered = [rankings(evidence, name, neuron.layer) for name in pair]
+    ranks = [{method: rank(ranking, neuron.index) for method, ranking in found.items()} for found in ranked]
+    best = [best_label(evidence, name, neuron) for name in pair]
     bins = histogram(values)
     return Card(
         neuron, (before, after),
-        {name: (rank(ordered[0][name], neuron.index), rank(ordered[1][name], neuron.index)) for name in ordered[0]},
+        (ranks[0], ranks[1]), (best[0], best[1]),
         correlation(*values), _labels(evidence, pair, values, words, neuron),
         bins.assign(checkpoint=bins.which.map(dict(enumerate(WHEN)))), tops(False), tops(True),
         (alike(pair[0]), alike(pair[1])),

@@ -3,9 +3,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from explorer.evidence import Missing
 from explorer.specs import InputError
 from explorer.store import Store, default_root
 
@@ -32,7 +34,8 @@ def add_neurons(commands: argparse._SubParsersAction) -> None:
     neurons.add_argument("--of", choices=("base", "finetuned"), default="base",
                          help="whose ranking (default: %(default)s)")
     neurons.add_argument("--layer", default="all", metavar="N|all", help="of a ranking (default: %(default)s)")
-    neurons.add_argument("--method", default="lca", help="lca, probeless, iou, gaussian, l1 or random")
+    neurons.add_argument("--method", default="lca", help="lca, probeless, iou, gaussian (by mutual information), "
+                         "likelihood (gaussian by log-likelihood, of one layer), l1 or random")
     neurons.add_argument("--label", default="", help="rank by LCA for this label alone")
     neurons.add_argument("--top", type=int, metavar="K", help="the K best (default: all)")
     neurons.add_argument("--delta", type=float, default=1.0, help="of minimal sets, in points (default: %(default)s)")
@@ -79,14 +82,17 @@ def _table(neurons: Neurons, options: argparse.Namespace) -> tuple[pd.DataFrame,
     if options.table == "ranking":
         layer = _layer(options.layer)
         checkpoint = neurons.pair[0 if options.of == "base" else 1]
+        tables.check(neurons, layer, options.method)
         if options.method not in ("lca", "random"):
-            _compute(neurons, ("rankings",))
+            _compute(neurons, (tables.ranked_in(options.method),))
         elif layer == tables.ALL:
             _compute(neurons, ("everywhere",))
         return (tables.ranked(neurons, checkpoint, layer, options.method, options.label, options.top),
                 {"checkpoint": checkpoint, "layer": options.layer, "method": options.method, "label": options.label})
     if options.table in ("minimal", "labels"):
         found = tables.minimal if options.table == "minimal" else tables.needed
+        with suppress(Missing):  # a study without what lies behind it has its figures all the same
+            print("".join(f"{line}\n" for line in tables.absent(neurons.evidence)), end="", file=sys.stderr)
         return found(neurons.study, neurons.pair, options.delta), {"delta": options.delta}
     _compute(neurons, PARTS_OF[options.table])
     if options.table in ("where", "centres", "overlaps", "stability"):

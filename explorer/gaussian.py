@@ -10,32 +10,35 @@ PRIOR = 10.0  # words that a label's diagonal prior counts for: keeps the covari
 FLOOR = 1e-5  # of a standardised neuron's variance: what is left below it is rounding
 
 
-def gaussian(x: np.ndarray, y: np.ndarray, n: int = 50) -> Ranking:
-    """Greedy selection of n neurons by mutual information under class-conditional Gaussians.
+def gaussian(x: np.ndarray, y: np.ndarray, n: int = 50, by: str = "information") -> Ranking:
+    """Greedy selection of n neurons under class-conditional Gaussians, by 'information' or by 'likelihood'.
 
-    After Torroba Hennigen, Williams & Cotterell (2020), who select by the likelihood of the labels. Here the criterion
-    is closed: half of log |covariance| over all words, minus its mean over the words of each label, which bounds the
-    information from above. What a neuron adds follows from its variances given the neurons chosen so far, so that a
-    duplicate adds nothing, and two neurons that tell only together are found once the first of them is in. The others
-    follow in the order of what each would add. x is (words, neurons), standardised; y (words,) label indices. The
-    score is what a neuron added, in nats; -inf for a constant neuron. Raises InputError for values that are not finite.
+    After Torroba Hennigen, Williams & Cotterell (2020), "Intrinsic Probing through Dimension Selection", who add the
+    neuron with which the Gaussian probe gives the labels the highest log-likelihood: by='likelihood', here on the words
+    that the Gaussians are of, with a small diagonal prior in place of theirs. By 'information' the criterion is closed
+    and much faster: half of log |covariance| over all words, minus its mean over the words of each label, which bounds
+    the mutual information from above. What a neuron adds follows from its variances given the neurons chosen so far, so
+    that a duplicate adds nothing, and two neurons that tell only together are found once the first of them is in. The
+    others follow in the order of what each would add. x is (words, neurons), standardised; y (words,) label indices.
+    The score is what a neuron added, in nats a word; -inf for a constant neuron. Raises InputError for values that are
+    not finite and for another criterion.
     """
+    if by not in CRITERIA:
+        raise InputError(f"by: got {by!r}; takes {' or '.join(CRITERIA)}")
     if not np.isfinite(x).all():
         raise InputError("activations: some are nan or infinite; a ranking takes finite ones")
-    whole, labels = _Conditional(x, 0.0), [_Conditional(x[y == label], PRIOR) for label in np.unique(y)]
-    prior = np.array([len(part.x) for part in labels]) / len(x)
+    criterion = CRITERIA[by](x, y)
     constant, score = np.ptp(x, axis=0) == 0, np.full(x.shape[1], -np.inf)
     order: list[int] = []
-    gain = _gain(whole, labels, prior)
+    gain = criterion.gain()
     for _ in range(min(n, x.shape[1] - int(constant.sum()))):
         free = np.where(constant, -np.inf, gain)
         free[order] = -np.inf
         chosen = int(free.argmax())
         score[chosen] = gain[chosen]
         order.append(chosen)
-        for part in (whole, *labels):
-            part.condition(chosen)
-        gain = _gain(whole, labels, prior)
+        criterion.condition(chosen)
+        gain = criterion.gain()
     rest = np.setdiff1d(np.arange(x.shape[1]), order)
     score[rest] = np.where(constant[rest], -np.inf, gain[rest])
     return Ranking(np.concatenate([order, rest[np.argsort(-score[rest], kind="stable")]]).astype(np.int64), score)
@@ -45,7 +48,8 @@ class _Conditional:
     """Variances of all neurons over some words, given the neurons conditioned on: one row of Cholesky a step."""
 
     def __init__(self, x: np.ndarray, prior: float) -> None:
-        self.x = x - x.mean(0)  # (words, neurons)
+        self.mean = x.mean(0)
+        self.x = x - self.mean  # (words, neurons)
         self.weight = len(x) + prior
         self.prior = prior
         self.variance = (np.einsum("ij,ij->j", self.x, self.x) + prior) / self.weight  # (neurons,)
@@ -62,7 +66,70 @@ class _Conditional:
         self.variance = self.variance - row**2
 
 
-def _gain(whole: _Conditional, labels: list[_Conditional], prior: np.ndarray) -> np.ndarray:
-    """(neurons,) nats that each adds to what is known of the label."""
-    within = sum(share * np.log(np.maximum(part.variance, FLOOR)) for share, part in zip(prior, labels, strict=True))
-    return (np.log(np.maximum(whole.variance, FLOOR)) - within) / 2
+class _Information:
+    """A bound of the mutual information of the label and each neuron, given those chosen."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        self.whole = _Conditional(x, 0.0)
+        self.labels = [_Conditional(x[y == label], PRIOR) for label in np.unique(y)]
+        self.share = np.array([len(part.x) for part in self.labels]) / len(x)
+
+    def condition(self, neuron: int) -> None:
+        for part in (self.whole, *self.labels):
+            part.condition(neuron)
+
+    def gain(self) -> np.ndarray:
+        """(neurons,) nats that each adds to what is known of the label."""
+        within = sum(share * np.log(np.maximum(part.variance, FLOOR))
+                     for share, part in zip(self.share, self.labels, strict=True))
+        return (np.log(np.maximum(self.whole.variance, FLOOR)) - within) / 2
+
+
+class _Likelihood:
+    """Log-likelihood of the words' labels with each neuron beside those chosen, by Bayes' rule."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
+        labels, self.y, sizes = np.unique(y, return_inverse=True, return_counts=True)
+        self.x = x
+        self.labels = [_Conditional(x[y == label], PRIOR) for label in labels]
+        self.joint = np.tile(np.log(sizes / len(x)), (len(x), 1)).astype(np.float32)  # (words, labels), of the chosen
+        self.z = np.empty((len(labels), len(x), 0), np.float32)  # (labels, words, chosen), independent by label
+
+    def condition(self, neuron: int) -> None:
+        here = np.array([neuron])
+        z = np.empty((*self.z.shape[:2], 1), np.float32)
+        for label, part in enumerate(self.labels):
+            z[label] = self._distance(label, slice(None), here)
+            self.joint[:, label] -= (np.log(max(part.variance[neuron], FLOOR)) + z[label, :, 0]**2) / 2
+        self.z = np.concatenate([self.z, z], axis=2)
+        for part in self.labels:
+            part.condition(neuron)
+
+    def gain(self) -> np.ndarray:
+        """(neurons,) nats a word that each adds to the log-likelihood."""
+        every, words = np.arange(self.x.shape[1]), np.arange(len(self.x))
+        own = np.empty(self.x.shape, np.float32)
+        for label in range(len(self.labels)):
+            mine = words[self.y == label]
+            own[mine] = self._with(label, mine, every)
+        against = np.zeros(self.x.shape, np.float32)
+        for label in range(len(self.labels)):
+            against += np.exp(np.minimum(self._with(label, slice(None), every) - own, 80))  # e^88 is beyond float32
+        known = self.joint - self.joint[words, self.y][:, None]
+        return np.log(np.exp(np.minimum(known, 80)).sum(1)).mean() - np.log(against).mean(0, dtype=np.float64)
+
+    def _with(self, label: int, words: np.ndarray | slice, neurons: np.ndarray) -> np.ndarray:
+        """(words, neurons) log density, but for a constant, of the label, the chosen neurons and one more."""
+        spread = np.log(np.maximum(self.labels[label].variance[neurons], FLOOR)) / 2
+        return self.joint[words, label][:, None] - spread - self._distance(label, words, neurons)**2 / 2
+
+    def _distance(self, label: int, words: np.ndarray | slice, neurons: np.ndarray) -> np.ndarray:
+        """(words, neurons) of a neuron from what the chosen ones lead one to expect, in standard deviations."""
+        part = self.labels[label]
+        away = self.x[words][:, neurons] - part.mean[neurons]
+        if part.factors:
+            away -= self.z[label, words] @ np.stack([factor[neurons] for factor in part.factors])
+        return away / np.sqrt(np.maximum(part.variance[neurons], FLOOR))
+
+
+CRITERIA: dict[str, type[_Information] | type[_Likelihood]] = {"information": _Information, "likelihood": _Likelihood}

@@ -6,19 +6,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from explorer.evidence import Evidence
-from explorer.ranking import Ranking
+from explorer.evidence import Evidence, Missing
+from explorer.neurons import parts, tables
+from explorer.neurons.analysis import Neurons
+from explorer.ranking import Ranking, of_label
 from explorer.specs import InputError
 
-AROUND = 6  # words of context on either side
+AROUND = 20  # words of context on either side
 SILENT = 0.1  # of a neuron's largest |activation|: below it the neuron counts as silent
 OUTLYING = 3.0  # standard deviations of a layer's neurons from their mean
 SAMPLED = 2000  # words on which a neuron is compared with all others: a correlation is then good to about 0.02
+QUICK = 4_000_000  # activations of a layer that are ranked by Probeless while its card opens: some 50 ms
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
 
@@ -129,9 +133,33 @@ def weights(evidence: Evidence, checkpoint: str, neuron: Neuron) -> np.ndarray:
     return probe.weight[row[0]] if len(row) else np.zeros(len(probe.bias), np.float32)
 
 
-def rankings(evidence: Evidence, checkpoint: str, layer: int) -> dict[str, Ranking]:
-    """Every ranking of a layer's neurons that there is, by its name."""
-    return {"LCA": evidence.ranking(checkpoint, layer)}
+def rankings(neurons: Neurons, checkpoint: str, layer: int) -> dict[str, Ranking]:
+    """The rankings of a layer's neurons that are there, by their method.
+
+    LCA follows from the probe, and Probeless from the activations of the training words, unless they are too many. The
+    other methods, and Probeless of many words, are there once the analysis of neurons has stored its 'rankings'.
+    """
+    found = {}
+    for method in parts.METHODS:
+        with suppress(Missing):
+            found[method] = tables.ranking(neurons, checkpoint, layer, method)
+    if "probeless" not in found:
+        train = parts.words_of(neurons.evidence, checkpoint, layer, "train")
+        if len(train.rows) * neurons.width <= QUICK:
+            once = np.ones(len(train.rows), np.int64)
+            found["probeless"] = parts.rank("probeless", train, once, 0, neurons.study.request.probe)
+    return found
+
+
+def best_label(evidence: Evidence, checkpoint: str, neuron: Neuron) -> tuple[str, int]:
+    """The label that ranks a neuron highest by its own LCA, and the neuron's place there.
+
+    Of several, the one that it weighs most for.
+    """
+    weight = evidence.probes(checkpoint, neuron.layer)[max(evidence.study.spec.k)].weight
+    place, _, best = min((rank(of_label(weight, label), neuron.index), -abs(weight[neuron.index, label]), label)
+                         for label in range(weight.shape[1]))
+    return evidence.labels()[best], place
 
 
 def rank(ranking: Ranking, index: int) -> int:

@@ -195,7 +195,9 @@ def test_any_sentence_can_be_typed(page: Page, url: str, text: str) -> None:
         expect(page.get_by_text("of its 10,200 words are read")).to_be_visible()
         expect(page.get_by_text("The model takes no more than")).to_be_visible()
         assert len(page.url) < 2000
+        expect(page.get_by_text("a link holds 1,500")).to_be_visible()
     else:
+        expect(page.get_by_text("a link holds")).to_have_count(0)
         page.wait_for_url("**text=**")
     expect(chart(page, 0)).to_be_visible()
     expect(chart(page, 1)).to_be_visible()

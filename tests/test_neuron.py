@@ -1,15 +1,27 @@
 """A neuron's card, search and errors: on arrays whose answer is known, and on a planted neuron."""
+import dataclasses
+import re
+import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from explorer import errors, neuron, search
+from explorer import errors, neuron, search, sentence
+from explorer.card import WHEN
+from explorer.charts.export import svg
+from explorer.charts.sentence import WIDTH, heatmap
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron, Sample
+from explorer.neurons import tables
+from explorer.neurons.analysis import Neurons
+from explorer.neurons.parts import METHODS
 from explorer.specs import InputError
+from explorer.store import Store
 from tests.planted import LABEL, PLANTED, planted
 
 
@@ -91,8 +103,56 @@ def test_a_planted_neuron_stands_out_on_its_card(evidence: Evidence, pair: tuple
     assert neuron.by_label(before, words.label)["mean"][0] > 5
     assert neuron.by_label(after, words.label)["mean"].abs().max() < 1.5
     assert labels[neuron.weights(evidence, pair[0], planted).argmax()] == LABEL
-    assert neuron.rank(neuron.rankings(evidence, pair[0], 1)["LCA"], 7) == 1
     assert abs(neuron.correlation(before, after)) < 0.3
+
+
+def test_a_planted_neuron_is_first_by_every_ranking_that_is_there(evidence: Evidence, pair: tuple[str, str]) -> None:
+    analysis, there = Neurons(evidence.store, evidence.study, pair[1]), Neuron.parse(PLANTED, 3, 16)
+    found = neuron.rankings(analysis, pair[0], 1)
+    assert {method: neuron.rank(ranking, 7) for method, ranking in found.items()} == {"lca": 1, "probeless": 1}
+    assert neuron.best_label(evidence, pair[0], there) == (LABEL, 1)
+    weighed = tables.label_map(analysis, pair[0], 1, 4).sort_values("weight").iloc[-1]
+    assert (weighed.neuron, weighed.label, weighed.serves) == (PLANTED, LABEL, True)
+
+
+def test_rankings_that_the_analysis_stored_are_all_on_the_card(neurons: Neurons) -> None:
+    found = neuron.rankings(neurons, neurons.study.base, 1)
+    assert list(found) == list(METHODS)
+    for method, ranking in found.items():
+        assert ranking.order.tolist() == tables.ranking(neurons, neurons.study.base, 1, method).order.tolist()
+
+
+def test_probeless_before_the_analysis_is_that_of_the_analysis(neurons: Neurons, tmp_path: Path) -> None:
+    bare = dataclasses.replace(neurons, store=Store(shutil.copytree(neurons.store.root, tmp_path / "cache")))
+    for cell in bare.cells("rankings"):
+        (bare.store.root / "results" / f"{bare.spec(cell).key()}.parquet").unlink()
+    found = neuron.rankings(bare, bare.study.base, 1)
+    assert set(found) == {"lca", "probeless"}
+    stored = tables.ranking(neurons, neurons.study.base, 1, "probeless")
+    assert found["probeless"].order.tolist() == stored.order.tolist()
+
+
+def test_the_heat_map_is_green_where_the_planted_neuron_fires_and_nowhere_else(
+    evidence: Evidence, pair: tuple[str, str],
+) -> None:
+    words, at = neuron.kept_words(evidence, "test").query("sentence == 3"), Neuron.parse(PLANTED, 3, 16)
+    green: dict[tuple[str, int], float] = {}  # of red, green and blue the share of green, by checkpoint and word
+    for name, when in zip(pair, WHEN, strict=True):
+        x = evidence.activations(name, "test").layer(at.layer)[words.index].astype(np.float32)
+        value = sentence.of_neuron(x, evidence.probes(name, at.layer)[16], at.index)
+        boxes = sentence.flow(tuple(f"{place}:{word}" for place, word in enumerate(words.word)), WIDTH)
+        root = ET.fromstring(svg(heatmap(boxes.assign(checkpoint=when, value=value, raw=value), "x", "y")))
+        for node in root.iter():
+            found = re.search(r"word: (\d+):", node.get("aria-label", ""))
+            colour = re.findall(r"\d+", node.get("fill", ""))
+            if found and len(colour) == 3:
+                red, of_green, blue = map(int, colour)
+                green[when, int(found[1])] = of_green - (red + blue) / 2
+    fires = {when: [green[when, i] for i, label in enumerate(words.label) if label == LABEL] for when in WHEN}
+    silent = {when: [green[when, i] for i, label in enumerate(words.label) if label != LABEL] for when in WHEN}
+    assert min(fires[WHEN[0]]) > 40
+    assert max(silent[WHEN[0]]) < 10
+    assert len(silent[WHEN[1]]) == len(silent[WHEN[0]]) > 2
 
 
 def test_the_most_alike_is_not_the_neuron_itself(evidence: Evidence, pair: tuple[str, str]) -> None:

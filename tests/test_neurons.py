@@ -32,7 +32,7 @@ from explorer.probes import fit_probe
 from explorer.ranking import lca
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store
-from explorer.study import Study, StudyRequest, StudySpec
+from explorer.study import Study, StudyRequest, StudySpec, run_study
 
 
 class Stop(Exception):
@@ -45,6 +45,7 @@ def test_every_part_is_there_and_complete(neurons: Neurons) -> None:
     assert set(tables["moves"].layer) == {0, 1, 2}
     assert set(tables["everywhere"].draw) == set(range(RESAMPLES + 1))
     assert set(tables["everywhere"].neuron) == set(range(48))
+    assert set(tables["likelihood"].layer) == {0, 1, 2}
     for part in ("controls", "rankings", "methods"):
         assert set(tables[part].layer) == {0, 1, 2, ALL}
         assert set(tables[part].checkpoint) == set(neurons.pair)
@@ -278,6 +279,50 @@ def test_tables_from_the_shell(
     monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
     assert main(["neurons", *arguments, "--csv"]) == 0
     assert len(pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")) == rows
+
+
+@pytest.fixture(scope="module")
+def lacking(tmp_path_factory: pytest.TempPathFactory) -> Neurons:
+    """A study whose test split has no VERB, nor its dev split an ADJ."""
+    from tests.tiny import build
+    from tests.words import write_corpus
+
+    folder = tmp_path_factory.mktemp("lacking")
+    files = write_corpus(folder)
+    for split, label in (("test", "VERB"), ("dev", "ADJ")):
+        lines = Path(files[split]).read_text().splitlines(keepends=True)
+        Path(files[split]).write_text("".join(line for line in lines if f"\t{label}\t" not in line))
+    base, tuned = (str(build(folder / name, "bert", seed=seed)) for seed, name in enumerate(("base", "tuned")))
+    store = Store(folder / "cache")
+    study = run_study(StudyRequest(base, (tuned,), CorpusRequest(**files), k=(1, 4)), store)
+    return Neurons(store, study, tuned)
+
+
+@pytest.mark.parametrize("table", ["ranking", "curves", "where", "moved", "minimal", "labels", "overlaps"])
+def test_a_label_that_a_split_lacks_loses_nothing(
+    lacking: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], table: str,
+) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(lacking.store.root))
+    assert main(["neurons", "--table", table, "--csv"]) == 0
+    captured = capsys.readouterr()
+    found = pd.read_csv(io.StringIO(captured.out), comment="#")
+    assert len(found)
+    assert found.notna().all(axis=None)
+    if table == "labels":
+        assert set(found.label) == {"DET", "NOUN", "VERB"}
+        assert "No dev word has the label ADJ" in captured.err
+        assert "No test word has the label VERB" in captured.err
+        assert set(label_map(lacking, lacking.study.base, 1, 4).label) == {"DET", "NOUN", "VERB", "ADJ"}
+
+
+def test_the_gaussian_ranking_by_likelihood_is_of_single_layers(
+    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
+    assert main(["neurons", "--layer", "1", "--method", "likelihood", "--csv"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")) == 16
+    assert main(["neurons", "--method", "likelihood"]) == 2
+    assert "one layer" in capsys.readouterr().err
 
 
 def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The Neurons page in a real browser: every section draws, follows, computes what is missing, and gives files."""
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from explorer.neurons.analysis import Neurons
+from explorer.neurons.tables import ranked
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120_000  # ms: the machine may be busy
@@ -91,6 +93,31 @@ def test_what_is_missing_is_computed_at_a_press(page: Page, address: str) -> Non
     expect(page.get_by_text("of the top 4")).to_have_count(3)
     assert "section=Where+they+went" in page.url
     assert "layer=1" in page.url
+
+
+def test_a_click_on_a_cell_of_the_map_opens_the_neurons_card_and_back_comes_back(
+    page: Page, address: str, neurons: Neurons,
+) -> None:
+    open_section(page, address, "Labels", "&k=4&layer=1")
+    cell = page.locator("path[aria-label*='label: VERB; share']").first
+    name = re.search(r"neuron: (L1:\d+);", cell.get_attribute("aria-label") or "")
+    assert name
+    cell.click()
+    page.wait_for_url(f"**/neuron?**neuron={quote_plus(name[1])}")
+    expect(page.get_by_label("Neuron (layer and number)")).to_have_value(name[1])
+    page.go_back()
+    page.wait_for_url("**/neurons?section=Labels&k=4&layer=1**")
+    expect(page.get_by_text("Top-k neurons of the layer")).to_be_visible()
+
+
+def test_a_click_on_a_point_of_the_rank_changes_opens_the_neurons_card(
+    page: Page, address: str, neurons: Neurons,
+) -> None:
+    open_section(page, address, "Where they went", "&k=4&layer=1")
+    expect(page.get_by_text("of the top 4")).to_have_count(3)
+    best = ranked(neurons, neurons.study.base, 1, top=1).neuron[0]
+    page.locator("path[aria-label^='before: 1; after: ']").first.click()
+    page.wait_for_url(f"**/neuron?**neuron={quote_plus(best)}")
 
 
 def test_lists_follow_the_slider(page: Page, address: str) -> None:

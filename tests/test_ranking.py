@@ -1,8 +1,10 @@
 """Rankings: right answers where one knows which neurons carry the label; the published rule gives the same sets."""
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
-from explorer.gaussian import gaussian
+from explorer.gaussian import PRIOR, gaussian
 from explorer.probes import fit_probe
 from explorer.ranking import (
     Ranking,
@@ -38,6 +40,7 @@ METHODS = {
     "probeless": lambda x, y: probeless(standardised(x), y),
     "iou": iou,
     "gaussian": lambda x, y: gaussian(standardised(x), y),
+    "likelihood": lambda x, y: gaussian(standardised(x), y, by="likelihood"),
     "l1 path": lambda x, y: l1_path(x, y, LABELS, ProbeSpec()),
 }
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
@@ -66,17 +69,21 @@ def test_it_is_an_order_of_all_neurons_and_the_same_every_time(method) -> None:
     assert first.score.shape == (6,)
 
 
-@pytest.mark.parametrize("name", ["lca", "gaussian", "l1 path"])
+@pytest.mark.parametrize("name", ["lca", "gaussian", "likelihood", "l1 path"])
 def test_two_neurons_that_carry_the_label_only_together(name: str) -> None:
     x, y = noise()
     x[:, 2] = 3 * x[:, 5] + 2 * y  # 5 alone says nothing, 2 little
     assert set(METHODS[name](x, y).order[:2]) == {2, 5}
 
 
-def test_gaussians_find_two_neurons_that_no_line_separates() -> None:
+CRITERION = pytest.mark.parametrize("by", ["information", "likelihood"])
+
+
+@CRITERION
+def test_gaussians_find_two_neurons_that_no_line_separates(by: str) -> None:
     x, y = noise()
     x[:, 3] = x[:, 0] * np.where(y == 1, 1, -1)  # their correlation is the label
-    ranking = gaussian(standardised(x), y)
+    ranking = gaussian(standardised(x), y, by=by)
     assert {0, 3} <= set(ranking.order[:3])
     assert ranking.score[[0, 3]].max() > 0.5
 
@@ -92,13 +99,39 @@ def test_a_duplicate_stands_beside_its_twin_the_lower_index_first(name: str) -> 
         assert order[:2] == [1, 4]
 
 
-def test_a_duplicate_adds_nothing_to_gaussians() -> None:
+def test_the_likelihood_is_that_of_bayes_rule_with_scipys_densities() -> None:
+    x, y = noise()
+    x[:, 4] += 2 * y
+    x[:, 2] = x[:, 4] + x[:, 2] * (1 + y)
+    x = standardised(x)
+    ranking = gaussian(x, y, n=2, by="likelihood")
+    top = ranking.order[:2]
+    joint = np.empty((len(x), 2))
+    for label in (0, 1):
+        mine = x[y == label][:, top].astype(float)
+        weight = len(mine) + PRIOR
+        spread = (np.cov(mine.T, bias=True) * len(mine) + PRIOR * np.eye(2)) / weight
+        joint[:, label] = multivariate_normal(mine.mean(0), spread).logpdf(x[:, top]) + np.log((y == label).mean())
+    share = np.bincount(y) / len(y)
+    entropy = -(share * np.log(share)).sum()
+    reached = (joint[np.arange(len(x)), y] - logsumexp(joint, axis=1)).mean()
+    assert ranking.score[top].sum() == pytest.approx(reached + entropy, abs=1e-4)
+
+
+def test_a_criterion_that_there_is_not() -> None:
+    with pytest.raises(InputError, match="information or likelihood"):
+        gaussian(*noise(), by="magic")
+
+
+@CRITERION
+def test_a_duplicate_adds_nothing_to_gaussians(by: str) -> None:
     x, y = noise()
     x[:, 4] = y + 0.5 * x[:, 4]
     x[:, 1] = x[:, 4]
-    order = gaussian(standardised(x), y).order.tolist()
-    assert order[0] == 1
-    assert order[-1] == 4
+    ranking = gaussian(standardised(x), y, by=by)
+    assert ranking.order[0] == 1
+    assert ranking.score[4] < 0.01
+    assert ranking.order[-1] == 4
 
 
 def test_lca_by_hand() -> None:

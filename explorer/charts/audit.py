@@ -5,7 +5,7 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, in_points, k_axis, percent
-from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, live, value_axis
+from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, clickable, live, value_axis
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
@@ -21,7 +21,7 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
               axis=alt.Axis(title="Neuron (the layer's top k by LCA, like beside like)", labelAngle=-60,
                             labelOverlap=True))
     y = alt.Y("label:N", sort=alt.EncodingSortField("label_order", op="min"),
-              axis=_labels("Label", table.label))
+              axis=_labels("Label", table.label, grid=False))
     colour = alt.Color("share:Q", scale=alt.Scale(scheme="blueorange", domain=[-most, most], domainMid=0),
                        legend=alt.Legend(title="Share of the label's |weight| (%), signed", orient="top",
                                          titleLimit=400, titleFontSize=FONT, labelFontSize=FONT,
@@ -30,9 +30,9 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
                alt.Tooltip("share:Q", title="share (%)", format="+.2f"), alt.Tooltip("weight:Q", format="+.3f"),
                alt.Tooltip("serves:N", title="among the label's own top k")]
     rows, columns = table.label.nunique(), table.neuron.nunique()
-    cells = alt.Chart().mark_rect().encode(x=x, y=y, color=colour, tooltip=tooltip)
-    dots = alt.Chart().transform_filter("datum.serves").mark_point(
-        filled=True, size=14, color="black", opacity=0.8).encode(x=x, y=y, tooltip=tooltip)
+    cells = clickable(alt.Chart().mark_rect(cursor="pointer").encode(x=x, y=y, color=colour, tooltip=tooltip))
+    dots = alt.Chart().transform_filter("datum.serves").mark_point(  # no tooltip: the cell has the mouse
+        filled=True, size=14, color="black", opacity=0.8).encode(x=x, y=y)
     axis = alt.AxisConfig(labelFontSize=FONT - 2 if columns > 25 or rows > 25 else FONT, titleFontSize=FONT, grid=False)
     return alt.LayerChart(layer=[cells, dots], height=MAP_FRAME + CELL * rows, data=table, config=alt.Config(axis=axis),
                           title=alt.TitleParams(heading, fontSize=FONT + 3, offset=8))
@@ -109,10 +109,11 @@ def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerCha
     return live(shown, title, LOW, [rule, band, line], ks)
 
 
-def _labels(title: str, names: pd.Series) -> alt.Axis:
+def _labels(title: str, names: pd.Series, grid: bool = True) -> alt.Axis:
     """An axis with room for its longest name from the start: the chart may still be empty when it is laid out."""
     room = min(130, 20 + 8 * int(names.str.len().max()))
-    return alt.Axis(title=title, labelLimit=130, minExtent=room, labelOverlap=False, grid=True)
+    return alt.Axis(title=title, labelLimit=130, minExtent=room, labelOverlap=False, labelFlush=False,
+                    grid=grid)
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ def confusion(table: pd.DataFrame, which: str) -> alt.LayerChart:
     x = alt.X("predicted:N", sort=columns, title="Predicted label", scale=alt.Scale(domain=columns),
               axis=alt.Axis(labelAngle=-60, labelOverlap=False))
     y = alt.Y("gold:N", sort=order, title="Gold label (most frequent first)", scale=alt.Scale(domain=order),
-              axis=alt.Axis(labelOverlap=False))
+              axis=alt.Axis(labelOverlap=False, labelFlush=False))
     tooltip = [alt.Tooltip("gold:N"), alt.Tooltip("predicted:N"), alt.Tooltip("before:Q", title="pre-trained (words)"),
                alt.Tooltip("after:Q", title="fine-tuned (words)"), alt.Tooltip("difference:Q", format="+d")]
     if which == "difference":

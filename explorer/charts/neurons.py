@@ -5,7 +5,20 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import AT_K, AT_LAYER, COLOURS, FONT, LAYER, MARGIN, NEUTRAL, SHAPES, K, live, value_axis
+from explorer.charts.theme import (
+    AT_K,
+    AT_LAYER,
+    COLOURS,
+    FONT,
+    LAYER,
+    MARGIN,
+    NEUTRAL,
+    SHAPES,
+    K,
+    clickable,
+    live,
+    value_axis,
+)
 
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 FATES = {"kept": "#4a9d5b", "gained": COLOURS["fine-tuned"], "lost": COLOURS["pre-trained"], "neither": "#b5b9c1"}
@@ -132,14 +145,15 @@ def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
                        legend=alt.Legend(title=None, orient="top", symbolSize=120, symbolOpacity=1,
                                          labelFontSize=FONT))
     points = alt.Chart().transform_filter(AT_LAYER).transform_calculate(fate=fate).mark_point(
-        filled=True, size=55, opacity=0.8).encode(x=x, y=y, color=colour, tooltip=[
+        filled=True, size=55, opacity=0.8, cursor="pointer").encode(x=x, y=y, color=colour, tooltip=[
             alt.Tooltip("neuron:N"), alt.Tooltip("fate:N", title="in the top k"), alt.Tooltip("before:Q"),
             alt.Tooltip("after:Q"), alt.Tooltip("correlation:Q", format=".3f")])
     edge = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K)
     style: dict[str, Any] = {"color": NEUTRAL, "strokeWidth": 1.5, "strokeDash": [5, 4]}
     title = f"'Places by LCA before and after, layer ' + {LAYER} + ', top ' + {K}"
     return live(table, title, HEIGHT + 60, [edge.mark_rule(**style).encode(x=alt.X("k:Q", scale=scale)),
-                                       edge.mark_rule(**style).encode(y=alt.Y("k:Q", scale=scale)), points], ks)
+                                            edge.mark_rule(**style).encode(y=alt.Y("k:Q", scale=scale)),
+                                            clickable(points)], ks)
 
 
 def similarity(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:

@@ -3,10 +3,10 @@ from collections.abc import Sequence
 
 
 def still(spec: dict, layer: int, k: int, ks: Sequence[int]) -> dict:
-    """The chart at one position, free of the page's inputs that it follows."""
+    """The chart at one position, free of the page's inputs that it follows and of clicks."""
     at = {"live_layer": str(layer), "live_k": str(list(ks).index(k))}
     params = [{"name": param["name"], "value": at[param["name"]]} if param["name"] in at else param
-              for param in spec.get("params", [])]
+              for param in spec.get("params", []) if "select" not in param]
     width = {} if "width" in spec else {"width": 640}
     return {**spec, **width, "params": params, "autosize": {"type": "fit", "contains": "padding"},
             "background": "white"}

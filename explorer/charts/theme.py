@@ -16,6 +16,7 @@ LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
 STEP = "steps[toNumber(live_step)]"
 AT_LAYER, AT_K, AT_STEP = f"datum.layer == {LAYER}", f"datum.k == {K}", f"datum.step == {STEP}"
 FONT = 14  # pixels: readable from the back of a lecture hall
+PICKED = "picked"  # of a clickable chart: the neuron that was clicked
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another
 
 
@@ -64,6 +65,12 @@ def still(chart: Any, title: str, height: int, subtitle: str = "") -> Any:
                               subtitleColor=NEUTRAL, offset=8),
         height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     ).configure(axis=axis, legend=legend)
+
+
+def clickable(marks: alt.Chart) -> alt.Chart:
+    """Marks of rows that have a column neuron, its name: a click on one picks it (views/links.py)."""
+    pick = alt.selection_point(name=PICKED, fields=["neuron"], toggle=False, empty=False)
+    return marks.add_params(pick)
 
 
 def filled(template: dict, datasets: Mapping[str, pd.DataFrame], **values: Any) -> dict:

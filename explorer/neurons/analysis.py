@@ -10,7 +10,7 @@ import pandas as pd
 
 from explorer.evidence import Evidence, Missing
 from explorer.neurons import parts
-from explorer.neurons.parts import ALL, DRAWS, RESAMPLES, SAMPLE
+from explorer.neurons.parts import ALL, DRAWS, LIKELIHOOD, RESAMPLES, SAMPLE
 from explorer.probe import Probe, from_arrays, to_arrays
 from explorer.specs import InputError, LayerSpec, Progress, Spec, silent
 from explorer.store import Store
@@ -21,6 +21,7 @@ PARTS = {
     "everywhere": "ranking over all layers at once, and 5 resamples of the training sentences",
     "controls": "probes on the top, the bottom and random neurons, retrained and masked",
     "rankings": "every method's ranking, and 5 resamples of the training sentences",
+    "likelihood": "Gaussian ranking of every layer by likelihood",
     "methods": "probes on the neurons that each method ranks first and last",
 }
 
@@ -95,7 +96,8 @@ class Neurons:
 
     def cells(self, part: str) -> Iterator[Cell]:
         """The tables of a part, in the order in which they are computed."""
-        layers = {"moves": range(self.n_layers), "everywhere": [ALL]}.get(part, [*range(self.n_layers), ALL])
+        single = range(self.n_layers)
+        layers = {"moves": single, "likelihood": single, "everywhere": [ALL]}.get(part, [*single, ALL])
         for checkpoint in self.pair[:1] if part == "moves" else self.pair:
             for layer in layers:
                 yield Cell(part, checkpoint, layer)
@@ -177,6 +179,9 @@ def _compute(neurons: Neurons, cell: Cell, tick: parts.Tick) -> None:
     if cell.part == "everywhere":
         table, probe = parts.everywhere(splits, len(evidence.labels()), settings, spec.seed, tick)
         neurons.store.put_arrays(spec, to_arrays({len(probe.neurons): probe}), what)
+    elif cell.part == LIKELIHOOD:
+        tick("selecting neurons")
+        table = parts.likelihood(splits, len(evidence.labels()), settings)
     else:
         found = {} if cell.layer == ALL else evidence.probes(cell.checkpoint, cell.layer)
         whole = neurons.probe_on_all(cell.checkpoint) if cell.layer == ALL else found[neurons.width]

@@ -19,7 +19,8 @@ from explorer.wide import WideProbes, gather, l1_path, scores
 
 ALL = -1  # in place of a layer: the neurons of all layers; neuron i stands for neuron i % width of layer i // width
 METHODS = ("lca", "probeless", "iou", "gaussian", "l1")
-SAMPLE = 5000  # training words that IoU, Gaussian and the L1 path see; LCA and Probeless see all
+LIKELIHOOD = "likelihood"  # the Gaussian ranking by its slower criterion: a part by itself, of single layers
+SAMPLE = 5000  # training words that IoU, both Gaussian and the L1 path see; LCA and Probeless see all
 RESAMPLES, DRAWS = 5, 10
 SPARSE = 4  # every so many of the k's have retrained probes on random neurons and for each method
 
@@ -43,13 +44,15 @@ class Words:
 
 def words(evidence: Evidence, checkpoint: str, layer: int) -> dict[str, Words]:
     """The splits of a study, on one layer or on ALL."""
-    found = {}
-    for split in SPLITS:
-        activations = evidence.activations(checkpoint, split)
-        rows = np.flatnonzero(activations.kept)
-        layers = [activations.layer(i) for i in (range(activations.n_layers) if layer == ALL else [layer])]
-        found[split] = Words(layers, rows, evidence.codes(split)[rows], evidence.words(split).sentence.to_numpy()[rows])
-    return found
+    return {split: words_of(evidence, checkpoint, layer, split) for split in SPLITS}
+
+
+def words_of(evidence: Evidence, checkpoint: str, layer: int, split: str) -> Words:
+    """One of them."""
+    activations = evidence.activations(checkpoint, split)
+    rows = np.flatnonzero(activations.kept)
+    layers = [activations.layer(i) for i in (range(activations.n_layers) if layer == ALL else [layer])]
+    return Words(layers, rows, evidence.codes(split)[rows], evidence.words(split).sentence.to_numpy()[rows])
 
 
 def moves(evidence: Evidence, before: str, after: str, layer: int) -> pd.DataFrame:
@@ -116,7 +119,15 @@ def rank(method: str, train: Words, counts: np.ndarray, n_labels: int, spec: Pro
     x, y = standardised(gather(train.layers, train.rows[chosen])), train.y[chosen]
     if method == "iou":
         return iou(x, y)
+    if method == LIKELIHOOD:
+        return gaussian(x, y, by=LIKELIHOOD)
     return gaussian(x, y) if method == "gaussian" else l1_path(x, y, n_labels, spec)
+
+
+def likelihood(splits: dict[str, Words], n_labels: int, spec: ProbeSpec) -> pd.DataFrame:
+    """The order of neurons by the likelihood of Gaussians, on all training words, as draw 0."""
+    train = splits["train"]
+    return _rows(LIKELIHOOD, 0, rank(LIKELIHOOD, train, np.ones(len(train.y), np.int64), n_labels, spec))
 
 
 def _rows(method: str, draw: int, ranking: Ranking) -> pd.DataFrame:

@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.stats import t
 
-from explorer.evidence import Missing
+from explorer.evidence import Evidence, Missing
 from explorer.neurons.analysis import Cell, Neurons
-from explorer.neurons.parts import ALL, METHODS
+from explorer.neurons.parts import ALL, LIKELIHOOD, METHODS
 from explorer.ranking import Ranking, lca, of_label, places, shuffled
 from explorer.specs import InputError
 from explorer.study import Study
@@ -36,24 +36,37 @@ def ranking(neurons: Neurons, checkpoint: str, layer: int, method: str = "lca", 
 
     Raises Missing where a part must be computed first, InputError for a label, layer or method that is not there.
     """
-    if not ALL <= layer < neurons.n_layers:
-        raise InputError(f"layer {layer}: the layers are 0 to {neurons.n_layers - 1}, or 'all'")
+    check(neurons, layer, method)
     if method == "random":
         n = neurons.width * (neurons.n_layers if layer == ALL else 1)
         return shuffled(n, np.random.default_rng(0))
-    if method not in METHODS:
-        raise InputError(f"method {method!r}: takes {', '.join(METHODS)} or random")
     if method == "lca":
         found = neurons.evidence.probes(checkpoint, layer)[neurons.width] if layer != ALL \
             else neurons.probe_on_all(checkpoint)
         return of_label(found.weight, _label(neurons, label)) if label else lca(found.weight)
     if label:
         raise InputError(f"label {label!r}: only lca ranks neurons for one label; got {method}")
-    table = neurons.store.table(neurons.spec(Cell("rankings", checkpoint, layer)))
+    part = ranked_in(method)
+    table = neurons.store.table(neurons.spec(Cell(part, checkpoint, layer)))
     if table is None:
-        raise Missing(f"ranking by {method} of {checkpoint}: 'rankings' is not computed yet")
+        raise Missing(f"ranking by {method} of {checkpoint}: {part!r} is not computed yet")
     rows = table[(table.method == method) & (table.draw == 0)].sort_values("neuron")
     return Ranking(np.argsort(rows.place.to_numpy()), rows.score.to_numpy())
+
+
+def check(neurons: Neurons, layer: int, method: str) -> None:
+    """Raise InputError for a layer or method that is not there."""
+    if not ALL <= layer < neurons.n_layers:
+        raise InputError(f"layer {layer}: the layers are 0 to {neurons.n_layers - 1}, or 'all'")
+    if method not in (*METHODS, LIKELIHOOD, "random"):
+        raise InputError(f"method {method!r}: takes {', '.join(METHODS)}, {LIKELIHOOD} or random")
+    if method == LIKELIHOOD and layer == ALL:
+        raise InputError(f"method {method!r}: ranks the neurons of one layer; got all layers")
+
+
+def ranked_in(method: str) -> str:
+    """The part of the analysis that has a method's ranking."""
+    return LIKELIHOOD if method == LIKELIHOOD else "rankings"
 
 
 def _label(neurons: Neurons, label: str) -> int:
@@ -176,6 +189,17 @@ def needed(study: Study, checkpoints: Sequence[str], delta: float) -> pd.DataFra
         rows.append({**dict(zip(("checkpoint", "layer", "label"), key, strict=True)), "n": int(part.n.iloc[0]),
                      **_smallest(part.k, 100 * part.value, delta)})
     return pd.DataFrame(rows)
+
+
+def absent(evidence: Evidence) -> list[str]:
+    """A sentence for each split but training that lacks some of its labels; raises Missing."""
+    found = []
+    for split in ("dev", "test"):
+        names = sorted(set(evidence.labels()) - set(evidence.words(split).label))
+        if names:
+            found.append(f"No {split} word has the label {', '.join(names[:10])}{', ...' if len(names) > 10 else ''}: "
+                         f"figures on {split} are without.")
+    return found
 
 
 def label_map(neurons: Neurons, checkpoint: str, layer: int, top: int) -> pd.DataFrame:

@@ -5,7 +5,17 @@ from explorer import cached
 from explorer.evidence import Evidence
 from explorer.store import Store
 from explorer.study import Study
-from explorer.views.progress import start
+from explorer.views.progress import begun, start
+from explorer.views.studies import finished
+
+GONE = (
+    "**The figures of this study are here; what they were computed from is not.** Activations and probes were removed "
+    "from the cache, or the study was made elsewhere. To look at single words and neurons, compute them again: what "
+    "the cache still has is taken from there, and the figures stay as they are.")
+SHIPPED = (
+    "**The figures of this study came with the explorer; the activations and probes behind them did not.** To look at "
+    "single words and neurons, have them computed here, once: that takes under a minute for a property of few "
+    "labels such as `upos`, and the page then shows by itself. The figures stay as they are.")
 
 
 def behind(store: Store, study: Study) -> Evidence | None:
@@ -13,12 +23,10 @@ def behind(store: Store, study: Study) -> Evidence | None:
     if cached.complete(store.root, study.key, _changed(store)):
         return Evidence(store, study)
     with st.container(border=True):
-        st.markdown(
-            "**The figures of this study are here; what they were computed from is not.** Activations and probes were "
-            "removed from the cache, or the study was made elsewhere. To look at single words and neurons, compute "
-            "them again: what the cache still has is taken from there, and the figures stay as they are.")
+        shipped = any(summary.shipped and summary.key == study.key for summary in finished(store))
+        st.markdown(SHIPPED if shipped else GONE)
         st.button("Compute them again", type="primary", icon=":material/restart_alt:", key="restore",
-                  on_click=start, args=(store, study.request))
+                  on_click=start, args=(store, study.request), disabled=begun(store, study.request))
     return None
 
 

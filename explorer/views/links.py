@@ -1,8 +1,10 @@
 """From page to page: the address of the next, with the study that is open."""
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import Page
+
+from explorer.charts.theme import PICKED
 
 KEPT = ("study", "tour", "split")  # what the next page takes over
 
@@ -15,6 +17,13 @@ def go(page: str, **changes: object) -> NoReturn:
 def link(label: str, page: str, icon: str, **changes: object) -> None:
     """A link that does the same."""
     st.page_link(_page(page), label=label, icon=icon, query_params=address(**changes))
+
+
+def by_click(spec: dict, key: str) -> None:
+    """A chart whose marks are charts.theme.clickable: a click on a neuron opens its card."""
+    state: Any = st.vega_lite_chart(spec=spec, key=key, on_select="rerun", selection_mode=PICKED)
+    if picked := state.selection[PICKED]:
+        go("neuron", neuron=picked[0]["neuron"])
 
 
 def address(**changes: object) -> dict[str, str]:

@@ -7,15 +7,19 @@ import streamlit as st
 
 from explorer import cached
 from explorer.card import WHEN, Card
+from explorer.charts.audit import METHODS
 from explorer.charts.neuron import scatter
 from explorer.charts.sentence import MARKS
 from explorer.neuron import SAMPLED, Neuron, activation
+from explorer.neurons.analysis import NeuronsRequest
 from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import go, link
 from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
+from explorer.views.progress import begun, start
 
 HEIGHT = 320  # pixels of a table
+LINES = 68  # pixels of a row: three lines of context; Streamlit wraps text in rows above 64
 
 
 def show() -> None:
@@ -29,12 +33,13 @@ def show() -> None:
         split = split_choice()
     if neuron is None:
         return
-    card = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron)
-    charts = cached.card_charts(page.root, page.study.key, page.pair, split, neuron)
+    stored = page.neurons.has("rankings")
+    card, charts = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron, stored)
     with controls:
         link("In a sentence", "sentence", ":material/short_text:", neuron=neuron)
         _export(card, charts)
     _figures(card)
+    _unranked(page, card)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=charts[0], key="by label")
     right.vega_lite_chart(spec=charts[1], key="weights")
@@ -42,37 +47,50 @@ def show() -> None:
     left.vega_lite_chart(spec=charts[2], key="histogram")
     with right:
         _alike(card)
-    for title, tables in (("Highest activations", card.highest), ("Lowest activations", card.lowest)):
-        st.markdown(f"**{title}**: each word form once, at its strongest occurrence. A click on a row opens its "
-                    "sentence.")
-        for column, when, table in zip(st.columns(2, gap="large"), WHEN, tables, strict=True):
-            with column:
-                _top_words(f"{title}, {when}", when, table, neuron, split)
+    _in_context(card, neuron, split)
     st.divider()
     _compare(page, neuron, split)
 
 
 def _figures(card: Card) -> None:
-    """The row of figures, before and after."""
+    """What there is to say of it in figures and its places in the rankings, before and after."""
     rows = [{
         "checkpoint": f"{MARKS[when]} {when}", "mean": figures.mean, "variance": figures.variance,
         "silent": 100 * figures.sparsity, "outlier": "yes" if figures.outlier else "no",
-        **{name: ranks[i] for name, ranks in card.ranks.items()},
-    } for i, (when, figures) in enumerate(zip(WHEN, card.figures, strict=True))]
-    number = st.column_config.NumberColumn
-    left, right = st.columns([7, 2], gap="large", vertical_alignment="center")
-    left.dataframe(pd.DataFrame(rows), hide_index=True, key="figures", column_config={
-        "checkpoint": "Checkpoint", "mean": number("Mean", format="%.3f"),
-        "variance": number("Variance", format="%.4f"),
-        "silent": number("Silent words", format="%.1f %%",
-                         help="Words at which |activation| is under a tenth of the neuron's largest (sparsity)."),
-        "outlier": st.column_config.TextColumn(
-            "Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's neurons."),
-        **{name: number(f"Rank by {name}", format="localized", help="1: the first neuron of its layer.")
-           for name in card.ranks},
-    })
-    right.metric("Correlation", f"{card.correlation:+.2f}".replace("-", "−"), border=True,
-                 help="Pearson's, of the neuron before fine-tuning with itself after, on these words.")
+        **{method: f"{ranks[method]:,}" if method in ranks else "–" for method in METHODS},
+        "best": f"{best[1]:,} ({best[0]})", "itself": "",
+    } for when, figures, ranks, best in zip(WHEN, card.figures, card.ranks, card.best, strict=True)]
+    rows[1]["itself"] = f"{card.correlation:+.2f}".replace("-", "−")
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    st.dataframe(
+        pd.DataFrame(rows), hide_index=True, key="figures",
+        column_order=["checkpoint", "mean", "variance", "silent", "outlier", "itself", "lca", "best",
+                      *(method for method in METHODS if method != "lca")],
+        column_config={
+            "checkpoint": text("Checkpoint", width=104), "mean": number("Mean", format="%.3f"),
+            "variance": number("Variance", format="%.4f"),
+            "silent": number("Silent", format="%.1f %%", help="Words at which |activation| is under a tenth of the "
+                                                              "neuron's largest (sparsity)."),
+            "outlier": text("Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's "
+                                            "neurons."),
+            "itself": text("Correlation", alignment="right", help="Pearson's, of the neuron after fine-tuning with "
+                                                                  "itself before, on these words."),
+            "best": text("LCA, best label", alignment="right", help="The label that ranks it highest."),
+            **{method: text(name, alignment="right", help=f"Its place in the layer's ranking by {name}; 1: the first.")
+               for method, name in METHODS.items()},
+        })
+
+
+def _unranked(page: Opened, card: Card) -> None:
+    """Which rankings are not there, and how to get them."""
+    missing = [name for method, name in METHODS.items() if not all(method in ranks for ranks in card.ranks)]
+    if missing:
+        asked = NeuronsRequest(page.study.key, page.pair[1], ("rankings",))
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Its place by {', '.join(missing)} takes an analysis of all neurons, some minutes.",
+                       width="content")
+            st.button("Rank them", icon=":material/play_arrow:", type="tertiary", on_click=start,
+                      args=(cached.store(), asked), disabled=begun(cached.store(), asked))
 
 
 def _alike(card: Card) -> None:
@@ -97,16 +115,28 @@ def _compared(key: str, when: str, table: pd.DataFrame) -> None:
             address.put(name, value)
 
 
+@st.fragment
+def _in_context(card: Card, neuron: Neuron, split: str) -> None:
+    """The words at one end of its activations, in their context."""
+    tables = {"Highest activations": card.highest, "Lowest activations": card.lowest}
+    with st.container(horizontal=True, vertical_alignment="center"):
+        title = st.segmented_control("Words with its", list(tables), required=True, label_visibility="collapsed",
+                                     **address.one_of("end", list(tables), "Highest activations"))
+        st.markdown("Each word form once, at its strongest occurrence. A click on a row opens its sentence.")
+    for when, table in zip(WHEN, tables[title or "Highest activations"], strict=True):
+        _top_words(f"{title}, {when}", when, table, neuron, split)
+
+
 def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split: str) -> None:
     """A table of words in context; a click on a row opens the sentence."""
     text, number = st.column_config.TextColumn, st.column_config.NumberColumn
     picked: Any = st.dataframe(
-        table, hide_index=True, height=HEIGHT, key=f"{title} {neuron} {split}", on_select="rerun",
+        table, hide_index=True, height=HEIGHT, row_height=LINES, key=f"{title} {neuron} {split}", on_select="rerun",
         selection_mode="single-cell", column_order=["activation", "left", "word", "right", "label", "times", "mean"],
         column_config={
-            "activation": number(f"{MARKS[when]} value", format="%+.2f", width=76),
-            "left": text("Before", alignment="right", width=104), "word": text("Word", width=78),
-            "right": text("After", width=104), "label": text("Label", width=60),
+            "activation": number(f"{MARKS[when]} {when}", format="%+.2f", width=104, help="Activation at this word."),
+            "left": text("Before", alignment="right", width=250), "word": text("Word", width=100),
+            "right": text("After", width=250), "label": text("Label", width=64),
             "times": number("Times", width=52, format="localized", help="Occurrences of the word form."),
             "mean": number("Mean", width=64, format="%+.3f", help="Over all its occurrences."),
         })

@@ -1,65 +1,18 @@
 """The sections of the Neurons page. Each draws what follows the sliders by itself, and returns what does not."""
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from urllib.parse import urlencode
-
 import pandas as pd
 import streamlit as st
 
 from explorer import cached
 from explorer.charts.audit import METHODS
-from explorer.charts.pictures import png, still, svg
-from explorer.evidence import Missing
 from explorer.neurons import tables
-from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
-from explorer.neurons.export import as_csv, as_json, origin
-from explorer.neurons.parts import ALL
+from explorer.neurons.parts import ALL, LIKELIHOOD
 from explorer.specs import InputError
 from explorer.study import title
+from explorer.views.links import by_click
 from explorer.views.messages import problem
-from explorer.views.progress import start
-
-Follow = Callable[[int, int], dict[str, dict]]
-"""Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
+from explorer.views.neuron_place import Follow, Place, delta_choice, downloads, listed, only, over_choice
 
 MOST = 40  # neurons on the map of labels
-LIST_HEIGHT = 300  # pixels
-
-
-@dataclass(frozen=True)
-class Place:
-    """What the page is of."""
-
-    root: Path
-    key: str
-    finetuned: str
-
-    @property
-    def neurons(self) -> Neurons:
-        return cached.neurons(self.root, self.key, self.finetuned)
-
-    @property
-    def arguments(self) -> tuple[Path, str, str]:
-        return self.root, self.key, self.finetuned
-
-    def needs(self, *parts: str) -> bool:
-        """Whether all parts are there; otherwise says what is missing, with a button that computes it."""
-        missing = [part for part in parts if not self.neurons.has(part)]
-        if missing:
-            with st.container(border=True):
-                st.markdown("**Not computed yet for this pair of checkpoints**")
-                st.text("\n".join(f"{part}: {PARTS[part]}" for part in missing))
-                if st.button("Compute", type="primary", icon=":material/play_arrow:"):
-                    start(cached.store(), NeuronsRequest(self.key, self.finetuned, tuple(missing)))
-                    st.rerun()
-        return not missing
-
-
-def only(**charts: dict) -> Follow:
-    """For sections whose charts follow the sliders by themselves."""
-    return lambda layer, k: charts
 
 
 def curves(place: Place) -> Follow:
@@ -71,26 +24,20 @@ def curves(place: Place) -> Follow:
                                      bind="query-params", disabled=method != "lca", help=(
         "Retrained: a probe of its own on these neurons. Masked: the probe on all neurons, with the others at their "
         "mean. Masked curves are there for LCA."))
-    over_all = _over_all(right)
+    over_all = over_choice(right)
     if place.needs("controls", *(() if method == "lca" else ("methods",))):
         chart = cached.curves(*place.arguments, method, probe if method == "lca" else "retrained", over_all)
         st.vega_lite_chart(spec=chart, key="curves")
         st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
                    "one probe on all layers' neurons.")
-        _downloads(place, cached.neuron_table(*place.arguments, "curves"), "curves")
+        downloads(place, cached.neuron_table(*place.arguments, "curves"), "curves")
         return only(curves=chart)
     return only()
 
 
-def _over_all(slot: st.delta_generator.DeltaGenerator) -> bool:
-    chosen = slot.segmented_control("Neurons of", ("the layer", "all layers"), default="the layer", required=True,
-                                    key="over", bind="query-params")
-    return chosen == "all layers"
-
-
 def minimal(place: Place) -> Follow:
     """The smallest sets within delta of the oracle, by layer and across properties."""
-    delta = _delta()
+    delta = delta_choice()
     chart = cached.sets(*place.arguments, delta)[0]
     st.vega_lite_chart(spec=chart, key="minimal")
     st.caption("The oracle is the probe on all of the layer's neurons. The set is the smallest of the study's numbers "
@@ -103,15 +50,10 @@ def minimal(place: Place) -> Follow:
             table = _across(place, layer, delta)
             st.dataframe(table, hide_index=True, key="across", column_config={
                 name: st.column_config.NumberColumn(name, format="%.1f") for name in table if name.endswith("(%)")})
-            _downloads(place, table, "minimal", delta=delta, layer=layer)
+            downloads(place, table, "minimal", delta=delta, layer=layer)
         return {"minimal": chart}
 
     return follow
-
-
-def _delta() -> float:
-    return st.number_input("Delta (points below the oracle, on dev)", 0.1, 20.0, 1.0, 0.5, key="within",
-                           bind="query-params", width=300)
 
 
 def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
@@ -148,7 +90,7 @@ def where(place: Place) -> Follow:
         slot = right.container()
         st.caption("One probe on the neurons of all layers, ranked by LCA. The line is the centre of mass of the "
                    "layers, the band its 95 % interval over 5 resamples of the training sentences (Student's t).")
-        _downloads(place, counts, "where")
+        downloads(place, counts, "where")
 
         def follow(layer: int, k: int) -> dict[str, dict]:
             with slot:
@@ -166,15 +108,17 @@ def where(place: Place) -> Follow:
 
 def moved(place: Place) -> Follow:
     """Kept, gained and lost neurons, and how much each changed."""
-    if not place.needs("moves"):
+    if not (place.needs("moves") and place.whole()):
         return only()
     left, right = st.columns(2, gap="large")
     scatter, similar = cached.movement(*place.arguments)
-    left.vega_lite_chart(spec=scatter, key="moved")
+    with left:
+        by_click(scatter, key="moved")
     right.vega_lite_chart(spec=similar, key="similarity")
+    left.caption("Each point a neuron: a click opens its card.")
     table = cached.neuron_table(*place.arguments, "moved")
     slot = st.container()
-    _downloads(place, table, "moved")
+    downloads(place, table, "moved")
 
     def follow(layer: int, k: int) -> dict[str, dict]:
         here = table[table.layer == layer]
@@ -185,23 +129,10 @@ def moved(place: Place) -> Follow:
                 rows = here[chosen].sort_values("before" if fate == "Lost" else "after")
                 column.markdown(f"**{fate}**: {len(rows)} of the top {k}")
                 with column:
-                    _list(place, rows[["neuron", "before", "after", "correlation"]], f"list {fate}")
+                    listed(place, rows[["neuron", "before", "after", "correlation"]], f"list {fate}")
         return {"places": scatter, "similarity": similar}
 
     return follow
-
-
-def _list(place: Place, rows: pd.DataFrame, key: str) -> None:
-    """Neurons by name, links to their cards."""
-    columns = {"before": st.column_config.NumberColumn("Before", format="%d", width=66, help="Its place before"),
-               "after": st.column_config.NumberColumn("After", format="%d", width=60, help="Its place after"),
-               "place": st.column_config.NumberColumn("Place", format="%d"),
-               "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
-               "score": st.column_config.NumberColumn("Score", format="%.4f")}
-    query = urlencode({"study": place.key, "neuron": ""})
-    rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
-    names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
-    st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})
 
 
 def labels(place: Place) -> Follow:
@@ -210,26 +141,27 @@ def labels(place: Place) -> Follow:
     role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
                                   bind="query-params")
     with right:
-        delta = _delta()
+        delta = delta_choice()
+    there = place.whole()
     slot = st.container()
     needed = cached.sets(*place.arguments, delta)[1]
     st.vega_lite_chart(spec=needed, key="needed")
     st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out.")
+    if there and (lacking := tables.absent(place.neurons.evidence)):
+        st.text("\n".join(lacking))
 
     def follow(layer: int, k: int) -> dict[str, dict]:
+        if not there:
+            return {"needed": needed}
         with slot:
-            try:
-                table, chart = cached.label_map(*place.arguments, role or tables.ROLES[0], layer, min(k, MOST))
-            except Missing as error:
-                problem("The probes of this study are no longer in the cache: run it again", str(error))
-                return {}
-            st.vega_lite_chart(spec=chart, key="label_map")
+            table, chart = cached.label_map(*place.arguments, role or tables.ROLES[0], layer, min(k, MOST))
+            by_click(chart, key="label_map")
             serving = table[table.serves].groupby("neuron").label.nunique()
             shared = int((serving > 1).sum())
-            st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. {len(serving)} of these "
-                       f"{table.neuron.nunique()} neurons serve a label, {shared} of them more than one."
-                       + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
-            _downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
+            st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. A click opens its card. "
+                       f"{len(serving)} of these {table.neuron.nunique()} neurons serve a label, {shared} of them "
+                       "more than one." + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
+            downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
         return {"label map": chart, "needed": needed}
 
     return follow
@@ -240,7 +172,7 @@ def audit(place: Place) -> Follow:
     left, right = st.columns(2)
     role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
                                   bind="query-params") or tables.ROLES[0]
-    over_all = _over_all(right)
+    over_all = over_choice(right)
     if place.needs("rankings", "methods"):
         accuracy, overlap, stability = cached.audits(*place.arguments, role, over_all)
         st.vega_lite_chart(spec=accuracy, key="audit")
@@ -248,26 +180,33 @@ def audit(place: Place) -> Follow:
         left.vega_lite_chart(spec=overlap, key="overlap")
         right.vega_lite_chart(spec=stability, key="stability")
         st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k / width.")
-        _downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
+        downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
         return only(audit=accuracy, overlap=overlap, stability=stability)
     return only()
 
 
 def take_away(place: Place) -> Follow:
     """Any ranking as a list, and as a file."""
+    if not place.whole():
+        return only()
     first, second, third, fourth = st.columns(4)
-    method = first.selectbox("Ranking", [*METHODS, "random"], key="method", bind="query-params",
-                             format_func=lambda name: METHODS.get(name, "Random"))
+    names = METHODS | {LIKELIHOOD: "Gaussian, by likelihood", "random": "Random"}
+    method = first.selectbox("Ranking", list(names), key="method", bind="query-params", format_func=names.__getitem__)
     role = second.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
                                     bind="query-params")
-    over_all = _over_all(third)
+    over_all = over_choice(third)
     label = ""
     if method == "lca":
         label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
                                  format_func=lambda name: name or "all labels", bind="query-params")
+    try:
+        tables.check(place.neurons, ALL if over_all else 0, method)
+    except InputError as error:
+        problem("This ranking cannot be shown", str(error))
+        return only()
     if over_all and method == "lca" and not place.needs("everywhere"):
         return only()
-    if method not in ("lca", "random") and not place.needs("rankings"):
+    if method not in ("lca", "random") and not place.needs(tables.ranked_in(method)):
         return only()
     slot = st.container()
 
@@ -275,35 +214,12 @@ def take_away(place: Place) -> Follow:
         at = ALL if over_all else layer
         checkpoint = place.neurons.pair[tables.ROLES.index(role or tables.ROLES[0])]
         with slot:
-            try:
-                rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
-            except InputError as error:
-                problem("This ranking cannot be shown", str(error))
-                return {}
+            rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
             st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
-            _list(place, rows, "ranking")
-            _downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
+            listed(place, rows, "ranking")
+            downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
         return {}
 
     return follow
 
 
-def _downloads(place: Place, table: pd.DataFrame, what: str, **settings: object) -> None:
-    """The table as CSV and JSON, with what made it."""
-    made_of = origin(place.neurons, what, **settings)
-    with st.container(horizontal=True):
-        for ending, write, mime in (("csv", as_csv, "text/csv"), ("json", as_json, "application/json")):
-            st.download_button(f"Table as {ending.upper()}", partial(write, table, made_of),
-                               f"{what}.{ending}", mime, key=f"{what} {ending}", on_click="ignore", type="tertiary",
-                               icon=":material/download:")
-
-
-def pictures(charts: dict[str, dict], layer: int, k: int, ks: Sequence[int]) -> None:
-    """Each chart at this position as SVG and PNG."""
-    with st.container(horizontal=True):
-        for name, spec in charts.items():
-            at = still(spec, layer, k, ks)
-            for ending, draw, mime in (("svg", svg, "image/svg+xml"), ("png", png, "image/png")):
-                st.download_button(f"{name.capitalize()} as {ending.upper()}", partial(draw, at), f"{name}.{ending}",
-                                   mime, key=f"{name} {ending}", on_click="ignore", type="tertiary",
-                                   icon=":material/image:")

@@ -7,7 +7,7 @@ from streamlit.delta_generator import DeltaGenerator
 from explorer import cached
 from explorer.neurons.analysis import Neurons
 from explorer.views import neuron_sections as sections
-from explorer.views.neuron_sections import Follow, Place
+from explorer.views.neuron_place import Follow, Place, pictures
 from explorer.views.studies import compared, opened
 
 SECTIONS: dict[str, Callable[[Place], Follow]] = {
@@ -49,4 +49,4 @@ def _position(neurons: Neurons, follow: Follow, files: DeltaGenerator) -> None:
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     charts = follow(layer, k)
     with files:
-        sections.pictures(charts, layer, k, ks)
+        pictures(charts, layer, k, ks)

@@ -7,6 +7,7 @@ import streamlit as st
 from explorer import cached
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron
+from explorer.neurons.analysis import Neurons
 from explorer.specs import InputError
 from explorer.study import SPLITS, Study
 from explorer.views import address
@@ -28,6 +29,10 @@ class Opened:
     @property
     def root(self) -> Path:
         return self.evidence.store.root
+
+    @property
+    def neurons(self) -> Neurons:
+        return cached.neurons(self.root, self.study.key, self.pair[1])
 
     @property
     def n_layers(self) -> int:

@@ -1,4 +1,7 @@
 """Jobs at work: how far they are and how they ended, from their files, so that a reload loses nothing."""
+import dataclasses
+import json
+
 import streamlit as st
 
 from explorer import jobs
@@ -22,6 +25,12 @@ def start(store: Store, request: jobs.Request) -> None:
         st.query_params["job"] = jobs.submit(store, request)
     except InputError as error:
         problem("The job could not be started", str(error))
+
+
+def begun(store: Store, request: jobs.Request) -> bool:
+    """Whether a job for just this is at work: the button that starts it then waits."""
+    wanted = json.loads(json.dumps(dataclasses.asdict(request)))
+    return any(job.active and job.request == wanted for job in jobs.jobs(store))
 
 
 def show(store: Store) -> None:

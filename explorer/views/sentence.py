@@ -74,6 +74,9 @@ def _given(page: Opened) -> Given:
     if number is not None:
         words, gold = corpus[number]
         return Given(words[:sentence.MOST], gold[:sentence.MOST])
+    if len(text) > LINKED:
+        st.info(f"This text has {len(text):,} characters, and a link holds {LINKED:,}: the page's address leaves it "
+                "out. Who opens the address, or reloads it, sees a sentence of the corpus.", icon=":material/link_off:")
     typed = sentence.split_words(text)
     if len(typed) > sentence.MOST:
         st.warning(f"The first {sentence.MOST} of its {len(typed):,} words are read.", icon=":material/content_cut:")

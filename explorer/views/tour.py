@@ -12,6 +12,7 @@ from explorer.store import Store
 from explorer.study import Study
 from explorer.views.address import put
 from explorer.views.links import go
+from explorer.views.studies import finished, first
 
 
 @dataclass(frozen=True)
@@ -99,10 +100,9 @@ def _go(store: Store, number: int) -> None:
 
 
 def _study(store: Store) -> Study | None:
-    """The study of the address, else the newest."""
-    results = store.root / "results"
-    studies = cached.finished(store.root, results.stat().st_mtime_ns if results.is_dir() else 0)
-    key = st.query_params.get("study") or (studies[0].key if studies else "")
+    """The study of the address, else the one that a page opens unasked."""
+    studies = finished(store)
+    key = st.query_params.get("study") or (first(studies).key if studies else "")
     try:
         return cached.load(store.root, key) if key else None
     except InputError:  # the page says so
