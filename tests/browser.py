@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 120_000  # milliseconds that a busy machine is waited for; on an idle one nothing takes five seconds
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
@@ -46,5 +47,13 @@ def served(script: Path, cache: Path, folder: Path = ROOT) -> Iterator[Server]:
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium where there is one, else Playwright's own."""
     debian = Path("/usr/bin/chromium")
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         yield playwright.chromium.launch(executable_path=debian if debian.exists() else None, args=FLAGS)
+
+
+def tab(browser: Browser, width: int = 1280, height: int = 900) -> Page:
+    """In a context of its own, so that it knows nothing of the others."""
+    page = browser.new_context(viewport={"width": width, "height": height}).new_page()
+    page.set_default_timeout(PATIENCE)
+    return page

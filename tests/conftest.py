@@ -1,13 +1,16 @@
 """Fixtures that more than one test file uses."""
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser
 
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import Neurons, NeuronsRequest, run_neurons
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
+from tests.browser import chromium
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
@@ -21,6 +24,13 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"needs real corpora and models in {SHARED}")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real one, that shows nothing; see tests/browser.py for tabs of it, and for a server."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

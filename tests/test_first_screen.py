@@ -9,9 +9,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from explorer.downloads import DOWNLOADS
-from tests.browser import ROOT, Server, chromium, served
+from tests.browser import ROOT, Server, served, tab
 
-SECONDS = 60
 NOWHERE = "http://127.0.0.1:9"
 
 
@@ -37,17 +36,9 @@ def server(clone: Path) -> Iterator[Server]:
             yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    expect.set_options(timeout=1000 * SECONDS)
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(1000 * SECONDS)
+    page = tab(browser)
     yield page
     page.context.close()
 

@@ -1,11 +1,5 @@
 """Neurons, sentences, errors and the tour in a real browser, as a user would go about them."""
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +7,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Download, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Download, Locator, Page, expect
 
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron, Sample
+from tests.browser import ROOT, served, tab
 from tests.planted import LABEL, PLANTED, planted
 
-ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-WAIT = 60_000  # milliseconds: the machine may be busy
 HOSTILE = "<img/src=x/onerror=window.pwned=1>"
 
 
@@ -32,36 +24,13 @@ def evidence(tmp_path_factory: pytest.TempPathFactory) -> Evidence:
 
 @pytest.fixture(scope="module")
 def url(evidence: Evidence) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
-         "--server.headless", "true", "--server.fileWatcherType", "none", "--browser.gatherUsageStats", "false"],
-        cwd=ROOT, env=os.environ | {"EXPLORER_CACHE": str(evidence.store.root)}, stdout=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health")
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield address
-    finally:
-        server.terminate()
-        server.wait()
+    with served(ROOT / "streamlit_app.py", evidence.store.root) as running:
+        yield running.url.rstrip("/")
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
-        page = browser.new_page(viewport={"width": 1400, "height": 1600})
-        page.set_default_timeout(WAIT)
-        expect.set_options(timeout=WAIT)
-        yield page
-        browser.close()
+def browser_page(browser: Browser) -> Page:
+    return tab(browser, 1400, 1600)
 
 
 @pytest.fixture
@@ -78,7 +47,7 @@ def show(page: Page, address: str) -> None:
 
 def settled(page: Page) -> None:
     """Wait until nothing runs."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=WAIT)
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
 
 
 def table(page: Page, key: str) -> Locator:

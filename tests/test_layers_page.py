@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.testing.v1 import AppTest
 
 from explorer import cached
@@ -23,7 +23,7 @@ from explorer.charts.measures import (
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
-from tests.browser import ROOT, chromium, served
+from tests.browser import ROOT, served, tab
 from tests.tiny import build
 from tests.words import write_corpus
 
@@ -134,12 +134,13 @@ def test_a_delta_axis_has_the_numbers_that_it_has_room_for(reach: float, unit: f
     assert charts._delta_ticks(reach, unit) == pytest.approx(ticks)
 
 
-def test_random_weights_are_computed_at_a_click_and_the_study_stays(study: Study, store: Store) -> None:
-    expect.set_options(timeout=60_000)
-    with served(ROOT / "streamlit_app.py", store.root) as server, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
+def test_random_weights_are_computed_at_a_click_and_the_study_stays(
+    study: Study, store: Store, browser: Browser,
+) -> None:
+    with served(ROOT / "streamlit_app.py", store.root) as server:
+        page = tab(browser, height=1400)
         page.goto(f"{server.url}?study={study.key}&layer=1")
-        page.get_by_role("button", name="Compute them").click(timeout=60_000)
+        page.get_by_role("button", name="Compute them").click()
         expect(page.get_by_test_id("stMetricValue")).to_have_count(5)
         expect(page.get_by_test_id("stMetric").nth(3)).to_contain_text(re.compile(r"Random weights.*%.*95 %: "))
         expect(page.get_by_role("button", name="Compute them")).to_have_count(0)

@@ -1,24 +1,18 @@
 """The Neurons page in a real browser: every section draws, follows, computes what is missing, and gives files."""
 import json
-import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from explorer.neurons.analysis import Neurons
 from explorer.neurons.tables import ranked
+from tests.browser import ROOT, served, tab
 
-ROOT = Path(__file__).resolve().parents[1]
-PATIENCE = 120_000  # ms: the machine may be busy
 CHART = ".stVegaLiteChart canvas, .stVegaLiteChart svg"
 
 
@@ -28,47 +22,13 @@ def address(neurons: Neurons, tmp_path_factory: pytest.TempPathFactory) -> Itera
     cache = Path(shutil.copytree(neurons.store.root, tmp_path_factory.mktemp("page") / "cache"))
     for cell in neurons.cells("moves"):
         (cache / "results" / f"{neurons.spec(cell).key()}.parquet").unlink()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
-         "--server.headless", "true", "--server.fileWatcherType", "none"],
-        cwd=ROOT, env=os.environ | {"EXPLORER_CACHE": str(cache)}, stdout=subprocess.DEVNULL)
-    try:
-        _wait(f"http://localhost:{port}/_stcore/health", server)
-        yield f"http://localhost:{port}/neurons"
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def _wait(url: str, server: subprocess.Popen) -> None:
-    for _ in range(1000):
-        try:
-            urllib.request.urlopen(url, timeout=1).close()
-            return
-        except OSError:
-            if server.poll() is not None:
-                raise
-            with pytest.raises(subprocess.TimeoutExpired):
-                server.wait(0.1)
-    raise TimeoutError(url)
+    with served(ROOT / "streamlit_app.py", cache) as running:
+        yield f"{running.url}neurons"
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    path = shutil.which("chromium")
-    if path is None:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=path, args=arguments)
-        page = browser.new_page(viewport={"width": 1280, "height": 1400})
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        yield page
-        browser.close()
+def page(browser: Browser) -> Page:
+    return tab(browser, height=1400)
 
 
 def open_section(page: Page, address: str, section: str, more: str = "") -> None:

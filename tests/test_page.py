@@ -9,15 +9,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
-from tests.browser import ROOT, Server, chromium, served
+from tests.browser import ROOT, Server, served, tab
 from tests.tiny import build
 from tests.words import write_conllu, write_corpus
 
-SECONDS = 120  # that a busy machine is waited for; on an idle one nothing takes five
 HOSTILE = "<img src=x onerror=document.title='owned'> **bold** :red[red] $x^2$ [link](http:x)"
 CHARTS = ["by_layer", "delta", "by_k"]  # in the page's order
-
-expect.set_options(timeout=1000 * SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -56,24 +53,11 @@ def server(store: Store) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     page = tab(browser)
     yield page
     page.context.close()
-
-
-def tab(browser: Browser) -> Page:
-    """In a context of its own, so that it knows nothing of the others."""
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-    page.set_default_timeout(1000 * SECONDS)
-    return page
 
 
 def figures(page: Page) -> Locator:

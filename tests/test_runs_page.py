@@ -1,60 +1,25 @@
 """Runs in a real browser: started, watched, found again after a reload, stopped, slid along."""
-import os
 import re
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-ROOT = Path(__file__).resolve().parents[1]
-CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE = 120_000  # milliseconds that a busy machine may take for what an idle one does in a few seconds
+from tests.browser import ROOT, served, tab
+
 PROBED = "checkpoints probed"
-
-pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs Chromium")
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app on a port of its own, with an empty cache."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"EXPLORER_CACHE": str(tmp_path_factory.mktemp("cache")), "OMP_NUM_THREADS": "1"}
-    app = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port),
-         "--server.headless", "true", "--browser.gatherUsageStats", "false"],
-        cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://localhost:{port}"
-    end = time.monotonic() + PATIENCE / 1000
-    while True:
-        try:
-            urlopen(f"{url}/_stcore/health")
-            break
-        except OSError:
-            assert time.monotonic() < end
-            time.sleep(0.2)
-    yield url
-    app.terminate()
-    app.wait()
+    """The app with an empty cache."""
+    with served(ROOT / "streamlit_app.py", tmp_path_factory.mktemp("cache")) as running:
+        yield running.url.rstrip("/")
 
 
 @pytest.fixture(scope="module")
-def page(address: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[
-            "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"])
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
-        yield page
-        browser.close()
+def page(browser: Browser) -> Page:
+    return tab(browser, height=1000)
 
 
 def fill(page: Page, label: str, value: str) -> None:

@@ -3,16 +3,14 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
-from tests.browser import ROOT, Server, chromium, served
+from tests.browser import ROOT, Server, served, tab
 from tests.tiny import build
 from tests.words import write_corpus
-
-SECONDS = 60
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +31,8 @@ def server(studies: tuple[Store, list[Study]]) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    expect.set_options(timeout=1000 * SECONDS)
-    with chromium() as browser:
-        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(1000 * SECONDS)
-        yield page
+def page(browser: Browser) -> Page:
+    return tab(browser)
 
 
 def test_a_link_opens_the_same_scorecard(page: Page, server: Server, studies: tuple[Store, list[Study]]) -> None:
