@@ -1,4 +1,4 @@
-"""Two workers, and the processes they start, share two cores: with a thread each they do not wait for one another."""
-import os
+"""Tests, run by pytest; benchmarks, run by `python -m tests.benchmarks`."""
+from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+SHARED = Path(__file__).resolve().parents[2] / "shared"  # real corpora and models beside the repository, where it is

@@ -1,4 +1,9 @@
 """Fixtures that more than one test file uses."""
+import os
+
+# Two workers, and the processes they start, share two cores: with a thread each they do not wait for one another.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,12 +15,12 @@ from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import Neurons, NeuronsRequest, run_neurons
 from explorer.store import Store
 from explorer.study import StudyRequest, run_study
+from tests import SHARED
 from tests.browser import chromium
 
 settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
 settings.load_profile("untimed")
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 The text is UD English EWT, the model all-MiniLM-L6-v2, both looked for in ../shared beside the repository.
 """
 from explorer.corpus import CorpusRequest
-from tests.conftest import SHARED
+from tests import SHARED
 
 MODEL = SHARED / "models" / "all-MiniLM-L6-v2"
 NEUROX = "pip install h5py==3.16.0 imbalanced-learn==0.14.2 && pip install --no-deps neurox==1.0.9"

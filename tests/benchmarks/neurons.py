@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from explorer.corpus import CorpusRequest, read_corpus
 from explorer.extract import extract
@@ -28,7 +27,7 @@ from explorer.ranking import k_grid, lca
 from explorer.specs import ProbeSpec
 from explorer.store import Store
 from explorer.wide import WideProbes
-from tests.conftest import SHARED
+from tests import SHARED
 
 LAYERS, WIDTH, WORDS, LABELS = 13, 768, 25_000, 17
 THEIRS = (20, 98)  # numbers of neurons that NeuroX is measured on, of the grid's 24
@@ -43,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.wide:
         wide()
         return
-    print(f"{torch.get_num_threads()} threads, load {os.getloadavg()[0]:.0f}", flush=True)
+    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}", flush=True)
     exact_lca()
     subprocess.run([sys.executable, "-m", "tests.benchmarks.neurons", "--wide"], check=True)
     grid([int(layer) for layer in options.layers.split(",")])
