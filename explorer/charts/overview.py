@@ -50,7 +50,8 @@ def _chart(last: int, limits: tuple[float, float]) -> alt.LayerChart:
     step = next(step for step in STEPS if (limits[1] - limits[0]) / step <= 4)
     ticks = [step * i for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]
     y = alt.Y("delta:Q", scale=alt.Scale(domain=list(limits), nice=False),
-              axis=value_axis("Delta (points)", "+d", values=ticks))
+              axis=value_axis("Delta (points)", "+d", values=ticks,
+                              labelExpr="datum.value == 0 ? '0' : datum.label"))
     unsure = alt.condition("datum.low <= 0 && datum.high >= 0", alt.value(0.35), alt.value(0.75))
     shown = {"layer": "layer", "before": "pre-trained (%)", "after": "fine-tuned (%)", "delta": "delta (points)",
              "low": "delta, 95 % from", "high": "to"}

@@ -33,17 +33,15 @@ def show() -> None:
 
 def _without(store: Store, study: Study | None) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
-    st.markdown(
-        f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a study of "
-        "several checkpoints of one fine-tuning run: start one on the page **Fine-tune**, which probes each checkpoint "
-        "as it lands; or choose a run's folder in the sidebar with two or more of its steps; or\n\n"
-        "    python -m explorer study --finetuned runs/sst2 ...")
     along = [known for known in finished(store)
              if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
-    if along:
-        st.markdown("Finished studies along a run:")
+    st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
+                f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
     for known in along:
         link(plain(known.title), "trajectory", ":material/timeline:", study=known.key)
+    st.markdown("To make one, start a run on the page **Fine-tune**, which probes each checkpoint as it lands; or "
+                "choose a run's folder in the sidebar with two or more of its steps; or\n\n"
+                "    python -m explorer study --finetuned runs/sst2 ...")
 
 
 def _draw(root: Path, study: Study, run: History) -> None:
