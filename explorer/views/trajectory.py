@@ -8,9 +8,8 @@ from explorer.history import History, histories
 from explorer.store import Store
 from explorer.study import Study
 from explorer.trajectory import alike
-from explorer.views import steps
+from explorer.views import address, steps
 from explorer.views.figures import interval, metric, signed
-from explorer.views.links import link
 from explorer.views.messages import plain
 from explorer.views.studies import finished, opened
 
@@ -38,7 +37,8 @@ def _without(store: Store, study: Study | None) -> None:
     st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
                 f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
     for known in along:
-        link(plain(known.title), "trajectory", ":material/timeline:", study=known.key)
+        st.button(plain(known.title), key=f"open {known.key}", icon=":material/timeline:",
+                  on_click=address.put, args=("study", known.key))
     st.markdown("To make one, start a run on the page **Fine-tune**, which probes each checkpoint as it lands; or "
                 "choose a run's folder in the sidebar with two or more of its steps; or\n\n"
                 "    python -m explorer study --finetuned runs/sst2 ...")
