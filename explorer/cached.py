@@ -118,14 +118,14 @@ def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
     if rows.score.notna().any():
         drawn |= {"score": along_charts.score_by_step(rows, of.metric, of.baseline),
                   "path": along_charts.path(rows, of.metric)}
-    return {name: chart.to_dict(validate=False) for name, chart in drawn.items()}
+    return {name: chart.to_dict() for name, chart in drawn.items()}
 
 
 @st.cache_resource(max_entries=8)
 def growing(root: Path, key: str) -> dict:
     """Vega-Lite of a run at work, from the study so far."""
     found = load(root, key)
-    return run_charts.growing(trajectory.trajectory(found.table, found.base, histories(found.finetuned)[0])).to_dict(validate=False)
+    return run_charts.growing(trajectory.trajectory(found.table, found.base, histories(found.finetuned)[0])).to_dict()
 
 
 @st.cache_data(max_entries=32, ttl=600)
@@ -138,7 +138,7 @@ def expected(request: RunRequest) -> tuple[estimate.Estimate, float]:
 @st.cache_resource(max_entries=8)
 def compared(root: Path, keys: tuple[str, ...]) -> list[dict]:
     """Vega-Lite of the runs in these studies, the one that forgets most first."""
-    return [chart.to_dict(validate=False) for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
+    return [chart.to_dict() for chart in run_charts.multiples(trajectory.compared([load(root, key) for key in keys]))]
 
 
 @st.cache_resource(max_entries=256)
@@ -230,7 +230,7 @@ def predictions(root: Path, key: str, pair: tuple[str, str], split: str, layer: 
 def confusion(root: Path, key: str, pair: tuple[str, str], split: str, layer: int, k: int, which: str) -> dict:
     """Vega-Lite of a confusion matrix."""
     frame = predictions(root, key, pair, split, layer, k)
-    return error_charts.confusion(errors.confusion(frame), which).to_dict(validate=False)
+    return error_charts.confusion(errors.confusion(frame), which).to_dict()
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading the models, once")
@@ -265,28 +265,28 @@ def curves(root: Path, key: str, finetuned: str, method: str, probe: str, over_a
     shown = tables.curves_of(neuron_table(root, key, finetuned, "curves"), method,
                              None if method == "lca" else neuron_table(root, key, finetuned, "audit"))
     heading = f"Accuracy by number of neurons, by {audit.METHODS[method]}"
-    return neurons_charts.curves(shown[shown.probe == probe], here.study.spec.k, over_all, heading).to_dict(validate=False)
+    return neurons_charts.curves(shown[shown.probe == probe], here.study.spec.k, over_all, heading).to_dict()
 
 
 @st.cache_resource(max_entries=8)
 def histograms(root: Path, key: str, finetuned: str) -> list[dict]:
     """Vega-Lite of where the top neurons of all layers live."""
     counts, centres = neuron_table(root, key, finetuned, "where")
-    return [chart.to_dict(validate=False) for chart in neurons_charts.histograms(counts, centres, load(root, key).spec.k)]
+    return [chart.to_dict() for chart in neurons_charts.histograms(counts, centres, load(root, key).spec.k)]
 
 
 @st.cache_resource(max_entries=8)
 def movement(root: Path, key: str, finetuned: str) -> list[dict]:
     """Vega-Lite of where the neurons went."""
     table = neuron_table(root, key, finetuned, "moved")
-    return [draw(table, load(root, key).spec.k).to_dict(validate=False) for draw in (neurons_charts.moved, neurons_charts.similarity)]
+    return [draw(table, load(root, key).spec.k).to_dict() for draw in (neurons_charts.moved, neurons_charts.similarity)]
 
 
 @st.cache_resource(max_entries=32)
 def sets(root: Path, key: str, finetuned: str, delta: float) -> list[dict]:
     """Vega-Lite of the minimal sets, of layers and of labels."""
     here = neurons(root, key, finetuned)
-    return [draw(tables.roles(here, found(here.study, here.pair, delta)), here.study.spec.k, delta).to_dict(validate=False)
+    return [draw(tables.roles(here, found(here.study, here.pair, delta)), here.study.spec.k, delta).to_dict()
             for found, draw in ((tables.minimal, neurons_charts.minimal), (tables.needed, audit.needed))]
 
 
@@ -296,12 +296,12 @@ def label_map(root: Path, key: str, finetuned: str, role: str, layer: int, k: in
     here = neurons(root, key, finetuned)
     table = tables.label_map(here, here.pair[tables.ROLES.index(role)], layer, k)
     heading = f"What the top {k} neurons weigh for each label, layer {layer}, {role}"
-    return table, audit.label_map(table, heading).to_dict(validate=False)
+    return table, audit.label_map(table, heading).to_dict()
 
 
 @st.cache_resource(max_entries=16)
 def audits(root: Path, key: str, finetuned: str, role: str, over_all: bool) -> list[dict]:
     """Vega-Lite of the ranking audit."""
     ks, (pairs, stable) = load(root, key).spec.k, neuron_table(root, key, finetuned, "overlaps")
-    return [audit.audit(neuron_table(root, key, finetuned, "audit"), ks, role, over_all).to_dict(validate=False),
-            audit.overlap(pairs, ks, role).to_dict(validate=False), audit.stability(stable, ks, role).to_dict()]
+    return [audit.audit(neuron_table(root, key, finetuned, "audit"), ks, role, over_all).to_dict(),
+            audit.overlap(pairs, ks, role).to_dict(), audit.stability(stable, ks, role).to_dict()]

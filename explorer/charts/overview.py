@@ -19,7 +19,7 @@ def multiples(tables: Mapping[Pair, pd.DataFrame]) -> dict[Pair, dict]:
     """
     shown = {pair: _rows(layers) for pair, layers in tables.items()}
     limits = _limits(shown)
-    frames = {last: _chart(last, limits).to_dict(validate=False) for last in {int(rows.layer.max()) for rows in shown.values()}}
+    frames = {last: _chart(last, limits).to_dict() for last in {int(rows.layer.max()) for rows in shown.values()}}
     found = {}
     for pair, rows in shown.items():  # they differ in data and title alone, and a chart takes long to build
         frame = frames[int(rows.layer.max())]

@@ -57,7 +57,7 @@ def _heatmap() -> dict:
             x="x:Q", y="y_middle:Q", text="mark:N", color=legend, tooltip=["checkpoint:N"]),
         data=alt.NamedData("words"),
     ).resolve_scale(color="independent")
-    return still(chart, "$title", BOX).configure_view(stroke=None).to_dict(validate=False) | {"height": "$height"}
+    return still(chart, "$title", BOX).configure_view(stroke=None).to_dict() | {"height": "$height"}
 
 
 def grid(frame: pd.DataFrame, words: list[str], n_layers: int, marked: str = "") -> dict:
@@ -120,4 +120,4 @@ def _grid(n_layers: int, known: bool) -> dict:
         else "Of a typed sentence no gold labels are known: right and wrong cannot be told"
     chart = alt.layer(*layers, data=alt.NamedData("cells")).resolve_scale(color="independent")
     chart = still(chart, "The probe's label by layer", CELL, subtitle).configure_view(stroke=None)
-    return chart.to_dict(validate=False) | {"height": "$height"}
+    return chart.to_dict() | {"height": "$height"}

@@ -56,9 +56,9 @@ def _task(known: History | None, trained: tuple[tuple[int, float], ...]) -> None
         st.caption("The first checkpoint, the pre-trained weights with a new head, is on its way.")
         return
     points = [(point.step, point.dev_loss) for point in known.points if point.dev_loss is not None]
-    st.vega_lite_chart(spec=charts.losses(trained, points, known.steps).to_dict(validate=False), key="live_loss")
+    st.vega_lite_chart(spec=charts.losses(trained, points, known.steps).to_dict(), key="live_loss")
     if any(point.dev_score is not None for point in known.points):
-        st.vega_lite_chart(spec=charts.scores(known).to_dict(validate=False), key="live_score")
+        st.vega_lite_chart(spec=charts.scores(known).to_dict(), key="live_score")
 
 
 def _layers(store: Store, job: jobs.Job, known: History | None) -> None:

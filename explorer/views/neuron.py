@@ -160,7 +160,7 @@ def _compare(page: Opened, neuron: Neuron, split: str) -> None:
     frame = cached.words(page.root, page.study.key, split)[["sentence", "word", "label"]].assign(
         x=activation(page.evidence, names[x_when], split, neuron),
         y=activation(page.evidence, names[y_when], split, other))
-    spec = scatter(frame, f"{neuron} {x_when}", f"{other} {y_when}").to_dict(validate=False)
+    spec = scatter(frame, f"{neuron} {x_when}", f"{other} {y_when}").to_dict()
     st.vega_lite_chart(spec=spec, key="scatter")
     offer(f"{neuron} {other}", {"scatter": frame}, {"Scatter": spec})
 
