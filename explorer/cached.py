@@ -81,7 +81,7 @@ def layer_charts(root: Path, key: str, steps: tuple[tuple[int, str], ...], measu
     parts = [grid(root, key, name, measure, together, random).assign(step=step) for step, name in steps]
     shown = pd.concat(parts) if len(parts) > 1 else parts[0].drop(columns="step")
     lines = measures.baselines(load(root, key).table, load(root, key).base, measure)
-    return [chart.to_dict() for chart in charts.drawn(shown, measures.MEASURES[measure], lines, together)]
+    return [chart.to_dict(validate=False) for chart in charts.drawn(shown, measures.MEASURES[measure], lines, together)]
 
 
 @st.cache_resource(max_entries=32)

@@ -89,6 +89,13 @@ def test_the_overview_is_there_at_once(page: Page, server: Server) -> None:
     assert not loads_torch(server)
 
 
+def test_the_trajectory_opens_on_the_run_that_is_there(page: Page, server: Server) -> None:
+    page.goto(f"{server.url}trajectory")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    expect(page.locator(".vega-embed svg.marks").nth(3)).to_be_visible()
+    expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
+
+
 def test_run_works_as_the_sidebar_stands(page: Page, server: Server) -> None:
     page.goto(server.url)
     page.get_by_label("Sample size (sentences per split)", exact=True).fill("30")

@@ -7,11 +7,12 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import altair as alt
 import numpy as np
 import pandas as pd
 import pytest
 
-from explorer import errors, neuron, search, sentence
+from explorer import cached, errors, neuron, search, sentence
 from explorer.card import WHEN
 from explorer.charts.export import svg
 from explorer.charts.sentence import WIDTH, heatmap
@@ -113,6 +114,20 @@ def test_a_planted_neuron_is_first_by_every_ranking_that_is_there(evidence: Evid
     assert neuron.best_label(evidence, pair[0], there) == (LABEL, 1)
     weighed = tables.label_map(analysis, pair[0], 1, 4).sort_values("weight").iloc[-1]
     assert (weighed.neuron, weighed.label, weighed.serves) == (PLANTED, LABEL, True)
+
+
+def test_the_charts_of_a_card_are_vega_lite(
+    evidence: Evidence, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EXPLORER_CACHE", str(evidence.store.root))
+    cached.store.clear()
+    card, charts = cached.neuron_card(evidence.store.root, evidence.study.key, pair, "test",
+                                      Neuron.parse(PLANTED, 3, 16), False)
+    assert str(card.neuron) == PLANTED
+    assert len(charts) == 3
+    for chart in charts:
+        alt.Chart.from_dict(chart)  # checks it
+    cached.store.clear()
 
 
 def test_rankings_that_the_analysis_stored_are_all_on_the_card(neurons: Neurons) -> None:

@@ -14,7 +14,7 @@ PALETTE = ["#4c78a8", "#e45756", "#54a24b", "#b279a2", "#eeca3b", "#72b7b2", "#9
 
 def charts(card: Card) -> list[dict]:
     """Vega-Lite of a card: activations by label, weights by label, histogram."""
-    return [chart.to_dict() for chart in (by_label(card), weights(card), histogram(card))]
+    return [chart.to_dict(validate=False) for chart in (by_label(card), weights(card), histogram(card))]
 
 
 def by_label(card: Card) -> alt.LayerChart:

@@ -5,8 +5,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.history import History, histories
-from explorer.store import Store
-from explorer.study import Study
+from explorer.study import Study, Summary
 from explorer.trajectory import alike
 from explorer.views import address, steps
 from explorer.views.figures import interval, metric, signed
@@ -22,7 +21,12 @@ def show() -> None:
         study = opened(store)
     found = cached.runs(store.root, study.key) if study else []
     if study is None or not found:
-        _without(store, study)
+        along = [known for known in finished(store)
+                 if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
+        if along and "study" not in st.query_params:  # what pages open unasked has no run, but another has
+            st.query_params["study"] = along[0].key
+            st.rerun()
+        _without(study, along)
         return
     with heading:
         run = steps.run(found)
@@ -30,10 +34,8 @@ def show() -> None:
     _compare(store.root, study)
 
 
-def _without(store: Store, study: Study | None) -> None:
+def _without(study: Study | None, along: list[Summary]) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
-    along = [known for known in finished(store)
-             if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
     st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
                 f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
     for known in along:
