@@ -44,6 +44,8 @@ groups = {
     "Work": ("fine-tune", "jobs"),
 }
 page = st.navigation({title: [pages[name] for name in names] for title, names in groups.items()}, expanded=True)
+if page not in (pages["fine-tune"], pages["jobs"]):  # which are of no study
+    links.carry(page)
 sidebar.show(cached.store())
 tour.show(cached.store())
 if page is not pages["jobs"]:

@@ -37,6 +37,8 @@ ALL = "A probe on all layers together is nearly as good after fine-tuning as bef
 SHIFT = "After fine-tuning, the salient neurons lie in lower layers."
 ORDER = "Probes on the top neurons beat those on random ones, and these those on the bottom ones."
 UNKNOWN = "not computed yet: it takes probes on all layers together"
+NOT_COMPUTED = "not computed"
+TOLD = (*(name.removesuffix(" here") for name in (SEEN, NOT_SEEN, UNDECIDED)), NOT_COMPUTED)  # in this order
 TOO_MANY = f"it takes one probe on the neurons of all layers together; these have more than {MOST:,}"
 SEED = 0
 
@@ -193,11 +195,11 @@ def _provenance(studies: Sequence[Study]) -> list[dict]:
 
 
 def _line(found: list[tuple[str, Verdict]]) -> Line:
-    told = Counter("not computed" if verdict.because == UNKNOWN else verdict.verdict.removesuffix(" here")
+    told = Counter(NOT_COMPUTED if verdict.because == UNKNOWN else verdict.verdict.removesuffix(" here")
                    for _, verdict in found)
     verdicts = {verdict.verdict for _, verdict in found}
     because = found[0][1].because if len(found) == 1 else \
-        ", ".join(f"{what} in {n}" for what, n in told.items()) + f" of {len(found)}"
+        ", ".join(f"{what} in {told[what]}" for what in TOLD if told[what]) + f" of {len(found)}"
     overall = verdicts.pop() if len(verdicts) == 1 else UNDECIDED
     return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
 

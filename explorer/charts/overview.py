@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import COLOURS, FONT, NEUTRAL, rimmed, value_axis
+from explorer.charts.theme import COLOURS, FONT, NEUTRAL, NOUGHT, rimmed, value_axis
 from explorer.overview import Pair
 from explorer.patterns import most_kept
 
@@ -50,7 +50,8 @@ def _chart(last: int, limits: tuple[float, float]) -> alt.LayerChart:
     step = next(step for step in STEPS if (limits[1] - limits[0]) / step <= 4)
     ticks = [step * i for i in range(math.ceil(limits[0] / step), math.floor(limits[1] / step) + 1)]
     y = alt.Y("delta:Q", scale=alt.Scale(domain=list(limits), nice=False),
-              axis=value_axis("Delta (points)", "+d", values=ticks))
+              axis=value_axis("Delta (points)", "+d", values=ticks,
+                              labelExpr=NOUGHT))
     unsure = alt.condition("datum.low <= 0 && datum.high >= 0", alt.value(0.35), alt.value(0.75))
     shown = {"layer": "layer", "before": "pre-trained (%)", "after": "fine-tuned (%)", "delta": "delta (points)",
              "low": "delta, 95 % from", "high": "to"}

@@ -15,6 +15,7 @@ NEUTRAL = "#858b96"
 LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
 STEP = "steps[toNumber(live_step)]"
 AT_LAYER, AT_K, AT_STEP = f"datum.layer == {LAYER}", f"datum.k == {K}", f"datum.step == {STEP}"
+NOUGHT = "datum.value == 0 ? '0' : datum.label"  # labels of an axis of differences, where +0 looks odd
 FONT = 14  # pixels: readable from the back of a lecture hall
 PICKED = "picked"  # of a clickable chart: the neuron that was clicked
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another

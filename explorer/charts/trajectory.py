@@ -24,6 +24,7 @@ from explorer.charts.theme import (
     LAYER,
     MARGIN,
     NEUTRAL,
+    NOUGHT,
     K,
     live,
     rimmed,
@@ -51,7 +52,8 @@ def delta_map(rows: pd.DataFrame) -> alt.LayerChart:
 def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     """A line for each layer against step, the slider's layer strong, with its 95 % interval, at the slider's k."""
     shown = alt.Chart().transform_filter(AT_K)
-    x, y = time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6), scale=_deltas(rows))
+    x, y = time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
+                       scale=_deltas(rows))
     here = shown.transform_filter(AT_LAYER)
     now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text="format(datum.delta, '+.1f')").encode(
         x=x, y=y), FONT + 3, -20)
@@ -96,7 +98,8 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
 def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     """Forgetting against learning: each layer's delta against the task's dev score, step after step."""
     shown = alt.Chart().transform_filter(f"{AT_K} && isValid(datum.score)")
-    y = alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6), scale=_deltas(rows))
+    y = alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
+                       scale=_deltas(rows))
     x = alt.X("score:Q", axis=alt.Axis(title=f"Dev {metric} of the task (%)", format="d", tickCount=6),
               scale=score_scale(rows))
     here, now = shown.transform_filter(AT_LAYER), shown.transform_filter(AT_STEP)
@@ -129,7 +132,7 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
     parts.append(shown.transform_filter(f"{AT_LAYER} && {AT_STEP}").mark_rect(
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
-                HEIGHT, parts).properties(autosize=FIT)
+                HEIGHT, parts).properties(autosize=FIT, padding={"left": 0, "right": 0, "top": 0, "bottom": 25})
 
 
 def _now(x: alt.X) -> alt.Chart:

@@ -10,13 +10,16 @@ from streamlit.delta_generator import DeltaGenerator
 
 from explorer.views.figures import interval, signed
 
+FEW = 10  # words; of fewer, resamples are too much alike for an interval that could be trusted
+UNSURE = f"Points; grey where the 95 % interval holds zero, or words are under {FEW}"
+
 
 def show(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
     """Draw rows, which have the columns of measures.labels; share says what of a label's words before and after are."""
     rows = rows.sort_values("delta", key=abs, ascending=False)
     headings = [
         ("Label", ""), ("● Before", f"{share}, before fine-tuning"), ("◆ After", f"{share}, after fine-tuning"),
-        ("Delta", "Points; grey where the 95 % interval holds zero"), ("95 %", "Interval of the delta, points"),
+        ("Delta", UNSURE), ("95 %", "Interval of the delta, points"),
         ("Words", "Test words with this label"),
     ]
     head = "".join(f'<th title="{html.escape(help)}"><button>{name}</button></th>' for name, help in headings)
@@ -26,7 +29,7 @@ def show(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
 
 
 def _row(row: Any) -> str:
-    sure = row.delta_low > 0 or row.delta_high < 0
+    sure = row.n >= FEW and (row.delta_low > 0 or row.delta_high < 0)
     label, known = html.escape(row.label), row.delta_low == row.delta_low
     cells = [
         (label, label), (row.before, _percent(row.before)), (row.after, _percent(row.after)),

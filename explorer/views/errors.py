@@ -33,7 +33,8 @@ def _body(page: Opened) -> None:
     layer = left.slider("Layer (0: embeddings)", 0, last, **address.one_of("layer", range(last + 1), last))
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, **address.one_of("k", ks, ks[-1]))
     frame = cached.predictions(page.root, page.study.key, page.pair, "test", layer, k)
-    table, matrix = st.columns([11, 9], gap="medium")
+    with st.container(key="halves"):
+        table, matrix = st.columns([11, 9], gap="medium")
     with table:
         rows = _filtered(page, frame)
         _table(rows)
@@ -81,8 +82,8 @@ def _table(rows: pd.DataFrame) -> None:
         shown, hide_index=True, height=560, key="errors", on_select="rerun", selection_mode="single-cell",
         column_order=["left", "word", "right", "gold", "before", "confidence_before", "after", "confidence_after"],
         column_config={
-            "left": text("Before", alignment="right", width=72), "word": text("Word", width=76),
-            "right": text("After", width=72), "gold": text("Gold", width=58), "before": text("●", width=58),
+            "left": text("Before", alignment="right", width=180), "word": text("Word", width=76),
+            "right": text("After", width=180), "gold": text("Gold", width=58), "before": text("●", width=58),
             "confidence_before": sure("●"), "after": text("◆", width=58), "confidence_after": sure("◆"),
         })
     if picked.selection.cells:

@@ -133,8 +133,9 @@ def _estimate(request: RunRequest) -> None:
     except InputError as error:
         st.text(str(error))
         return
-    st.markdown(f"Takes **{duration(found.seconds)}** on an idle machine and **{found.disk / 1e6:,.0f} MB** of disk: "
-                f"{found.rows:,} training rows, then probes at each checkpoint.",
+    st.markdown(f"Takes **{duration(found.seconds)}** at the machine's present speed, and "
+                f"**{found.disk / 1e6:,.0f} MB** of disk: {found.rows:,} training rows, then probes at each "
+                "checkpoint.",
                 help="Rough: from the sizes of model, task and corpus, at the speed of a matrix product as measured "
                      f"here ({speed / 1e9:.0f} billion operations a second on a processor; a GPU is faster). Once the "
                      "run is at work, its own rate tells.")

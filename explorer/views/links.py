@@ -32,6 +32,14 @@ def address(**changes: object) -> dict[str, str]:
     return {name: str(value) for name, value in (kept | changes).items() if value is not None}
 
 
+def carry(page: Page) -> None:
+    """Take the study along to a page that the navigation opens: its links know no parameters."""
+    before, study = st.session_state.get("carried", (page.url_path, None))
+    if study and page.url_path != before and "study" not in st.query_params:
+        st.query_params["study"] = study
+    st.session_state["carried"] = page.url_path, st.query_params.get("study")
+
+
 def remember(pages: dict[str, Page]) -> dict[str, Page]:
     """Let links find the pages by their names; the default page's address has none."""
     st.session_state["pages"] = pages

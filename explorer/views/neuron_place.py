@@ -19,6 +19,7 @@ Follow = Callable[[int, int], dict[str, dict]]
 """Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
 
 LIST_HEIGHT = 300  # pixels
+SCORE = "The ranking's own. LCA: the share of a label's weight at which it enters, 0 for the first of each label."
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def listed(place: Place, rows: pd.DataFrame, key: str) -> None:
                "after": st.column_config.NumberColumn("After", format="%d", width=60, help="Its place after"),
                "place": st.column_config.NumberColumn("Place", format="%d"),
                "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
-               "score": st.column_config.NumberColumn("Score", format="%.4f")}
+               "score": st.column_config.NumberColumn("Score", format="%.4f", help=SCORE)}
     query = urlencode({"study": place.key, "neuron": ""})
     rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
     names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")

@@ -146,7 +146,9 @@ def labels(place: Place) -> Follow:
     slot = st.container()
     needed = cached.sets(*place.arguments, delta)[1]
     st.vega_lite_chart(spec=needed, key="needed")
-    st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out.")
+    st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out. "
+               "One neuron is enough for a label that its probe gives to nearly every word, and for one that no probe "
+               "tells.")
     if there and (lacking := tables.absent(place.neurons.evidence)):
         st.text("\n".join(lacking))
 

@@ -74,7 +74,7 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
 def _patterns(found: Sequence[tuple[Verdict, dict[str, Verdict]]]) -> None:
     st.markdown(f"**Beside the published study**, {CITATION}")
     for column, (all_of_it, cases) in zip(st.columns(len(found), gap="medium"), found, strict=True):
-        with column.container(border=True):
+        with column.container(border=True, height="stretch"):
             st.badge(all_of_it.verdict, color=COLOURS[all_of_it.verdict])
             st.markdown(all_of_it.pattern)
             st.caption(all_of_it.because)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from explorer import cached, jobs
 from explorer.patterns import NOT_SEEN, SEEN
-from explorer.scorecard import Line
+from explorer.scorecard import UNKNOWN, Line
 from explorer.scoring import ScorecardRequest
 from explorer.store import Store
 from explorer.study import Summary
@@ -68,7 +68,9 @@ def _complete(store: Store, keys: tuple[str, ...], lacking: int) -> None:
 def _line(line: Line) -> None:
     with st.container(border=True):
         mark, text = st.columns([1, 5], vertical_alignment="center")
-        mark.markdown(f"{MARKS.get(line.verdict.verdict, UNSURE)} **{line.verdict.verdict.capitalize()}**")
+        lacking = all(verdict.because == UNKNOWN for _, verdict in line.pairs)
+        told = "Not computed yet" if lacking else line.verdict.verdict.capitalize()
+        mark.markdown(f"{MARKS.get(line.verdict.verdict, UNSURE)} **{told}**")
         text.markdown(f"**{line.verdict.pattern}**")
         text.text(line.verdict.because)
         if len(line.pairs) > 1:

@@ -30,12 +30,13 @@ def steps(store: Store, study: Study) -> list[Step]:
     layers = study.layers()
     last = int(layers.index[-1])
     most = int((layers[pair[1]] - layers[pair[0]]).idxmin())  # where fine-tuning takes most
+    few = min(study.spec.k, key=lambda k: abs(k - 10))
     neuron, label, sentence = _examples(store, study, pair, last)
     return [
         Step("layers", "Probes read the property off every layer, before and after fine-tuning: drag the sliders, and "
                        "see where accuracy falls.", {"layer": most}),
-        Step("layers", "Few neurons carry much of it: with the ten best of the last layer the probe is already this "
-                       "good.", {"layer": last, "k": min(study.spec.k, key=lambda k: abs(k - 10))}),
+        Step("layers", f"Few neurons carry much of it: with the best {few} of the last layer the probe is already this "
+                       "good.", {"layer": last, "k": few}),
         Step("neuron", "This is the neuron that ranks first there: the words it fires on, its activation and its "
                        "weight label by label, before and after.", {"neuron": neuron}),
         Step("find", "The other way round: name a label, words or a pattern, and see which neurons tell them from the "
@@ -77,7 +78,7 @@ def show(store: Store) -> None:
     number = min(max(int(named), 1), len(every))
     step = every[number - 1]
     with st.container(border=True, key="touring"):
-        text, buttons = st.columns([3, 2], vertical_alignment="center")
+        text, buttons = st.columns(2, vertical_alignment="center")
     text.markdown(f"**{number} of {len(every)}** · {step.says}")
     with buttons.container(horizontal=True, horizontal_alignment="right"):
         if st.button("Back", shortcut="PageUp", disabled=number == 1, key="tour back"):

@@ -7,9 +7,8 @@ from explorer import cached
 from explorer.history import History, histories
 from explorer.study import Study, Summary
 from explorer.trajectory import alike
-from explorer.views import steps
+from explorer.views import address, steps
 from explorer.views.figures import interval, metric, signed
-from explorer.views.links import link
 from explorer.views.messages import plain
 from explorer.views.studies import finished, opened
 
@@ -37,6 +36,7 @@ def show() -> None:
 
 def _without(study: Study | None, along: list[Summary]) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
+<<<<<<< HEAD
     st.markdown(
         f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a study of "
         "several checkpoints of one fine-tuning run: start one on the page **Fine-tune**, which probes each checkpoint "
@@ -44,8 +44,18 @@ def _without(study: Study | None, along: list[Summary]) -> None:
         "    python -m explorer study --finetuned runs/sst2 ...")
     if along:
         st.markdown("Finished studies along a run:")
+=======
+    along = [known for known in finished(store)
+             if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
+    st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
+                f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
+>>>>>>> newcomer
     for known in along:
-        link(plain(known.title), "trajectory", ":material/timeline:", study=known.key)
+        st.button(plain(known.title), key=f"open {known.key}", icon=":material/timeline:",
+                  on_click=address.put, args=("study", known.key))
+    st.markdown("To make one, start a run on the page **Fine-tune**, which probes each checkpoint as it lands; or "
+                "choose a run's folder in the sidebar with two or more of its steps; or\n\n"
+                "    python -m explorer study --finetuned runs/sst2 ...")
 
 
 def _draw(root: Path, study: Study, run: History) -> None:
