@@ -36,20 +36,8 @@ def show() -> None:
 
 def _without(study: Study | None, along: list[Summary]) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
-<<<<<<< HEAD
-    st.markdown(
-        f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a study of "
-        "several checkpoints of one fine-tuning run: start one on the page **Fine-tune**, which probes each checkpoint "
-        "as it lands; or choose a run's folder in the sidebar with two or more of its steps; or\n\n"
-        "    python -m explorer study --finetuned runs/sst2 ...")
-    if along:
-        st.markdown("Finished studies along a run:")
-=======
-    along = [known for known in finished(store)
-             if any(len(run.points) > 1 for run in histories(known.request.finetuned))]
     st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
                 f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
->>>>>>> newcomer
     for known in along:
         st.button(plain(known.title), key=f"open {known.key}", icon=":material/timeline:",
                   on_click=address.put, args=("study", known.key))
