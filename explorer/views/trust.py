@@ -12,9 +12,8 @@ from explorer.views.progress import start
 SURE = """
 Intervals hold 95 %: they are bootstrap percentiles over 2,000 resamples of the test **sentences**, since words of one
 sentence go together, and the same sentences are drawn for both checkpoints, so that deltas are paired. A delta whose
-interval holds zero is grey. Switch on *Intervals for all layers at once* to ask about the whole profile
-instead of one layer. A probe's optimum is unique: it depends on no seed and no order of the
-words, so no probe is fitted twice.
+interval holds zero is grey. Switch on *Intervals for all layers at once* to ask about the whole profile instead of one
+layer. A probe's optimum is unique: it depends on no seed and no order of the words, so no probe is fitted twice.
 
 **Selectivity** is accuracy minus that of a probe, on the same neurons, for labels drawn at random for each word form:
 what is left when memory of words is taken away. **Description length** is what it takes to send the training labels
