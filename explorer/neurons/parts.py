@@ -22,7 +22,7 @@ METHODS = ("lca", "probeless", "iou", "gaussian", "l1")
 LIKELIHOOD = "likelihood"  # the Gaussian ranking by its slower criterion: a part by itself, of single layers
 SAMPLE = 5000  # training words that IoU, both Gaussian and the L1 path see; LCA and Probeless see all
 RESAMPLES, DRAWS = 5, 10
-SPARSE = 4  # every so many of the k's have retrained probes on random neurons and for each method
+FEW = 6  # of the k's, about, have retrained probes on random neurons and for each method
 
 Tick = Callable[[str], None]
 """Called before each step with what it is; raising from it stops the work."""
@@ -140,11 +140,11 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
     """Accuracy on the first k neurons by LCA, the last k and k random ones: columns order, probe, draw, k, dev, test.
 
     probe is 'retrained' or 'masked': the whole probe with all other neurons at their training mean. top holds probes
-    of the layer that are there already. Random neurons have DRAWS draws, retrained at every SPARSE-th k.
+    of the layer that are there already. Random neurons have DRAWS draws, retrained at about FEW of the k's.
     """
     order = lca(whole.weight).order
     random = np.random.default_rng(seed)
-    sparse = [k for k in ks[::SPARSE] if k <= len(order) // 2]
+    sparse = [k for k in _few(ks) if k <= len(order) // 2]
     orders = [("top", 0, order), ("bottom", 0, order[::-1]),
               *(("random", draw, shuffled(len(order), random).order) for draw in range(DRAWS))]
     retrain = _Retrain(splits, spec, whole, len(order) <= max(ks))
@@ -158,6 +158,11 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
     if len(order) > max(ks):  # the oracle of all layers
         rows.append({"order": "top", "probe": "retrained", "draw": 0, "k": len(order), **_accuracy(splits, whole)})
     return pd.DataFrame(rows)
+
+
+def _few(ks: Sequence[int]) -> Sequence[int]:
+    """About FEW of them, evenly, from the first on."""
+    return ks[::max(1, len(ks) // FEW)]
 
 
 def _accuracy(splits: dict[str, Words], probe: Probe) -> dict[str, float]:
@@ -175,7 +180,7 @@ def methods(splits: dict[str, Words], whole: Probe, ranked: pd.DataFrame, ks: Se
         neurons = here.sort_values("place").neuron.to_numpy()
         for name, order in (("top", neurons), ("bottom", neurons[::-1])):
             tick(f"probes on the {name} neurons by {method}")
-            rows += [{"method": method, "order": name, **found} for found in retrain(order, ks[::SPARSE], {})]
+            rows += [{"method": method, "order": name, **found} for found in retrain(order, _few(ks), {})]
     return pd.DataFrame(rows)
 
 
