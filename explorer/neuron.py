@@ -143,11 +143,10 @@ def rankings(neurons: Neurons, checkpoint: str, layer: int) -> dict[str, Ranking
     for method in parts.METHODS:
         with suppress(Missing):
             found[method] = tables.ranking(neurons, checkpoint, layer, method)
-    if "probeless" not in found:
+    if "probeless" not in found and len(neurons.evidence.codes("train")) * neurons.width <= QUICK:
         train = parts.words_of(neurons.evidence, checkpoint, layer, "train")
-        if len(train.rows) * neurons.width <= QUICK:
-            once = np.ones(len(train.rows), np.int64)
-            found["probeless"] = parts.rank("probeless", train, once, 0, neurons.study.request.probe)
+        once = np.ones(len(train.rows), np.int64)
+        found["probeless"] = parts.rank("probeless", train, once, 0, neurons.study.request.probe)
     return found
 
 
