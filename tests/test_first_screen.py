@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from explorer.downloads import DOWNLOADS
-from tests.browser import ROOT, Server, served, tab
+from tests.browser import ROOT, Server, served
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -34,13 +34,6 @@ def server(clone: Path) -> Iterator[Server]:
         patch.setenv("PYTHONPATH", str(clone))
         with served(clone / "streamlit_app.py", clone / "cache", clone) as running:
             yield running
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = tab(browser)
-    yield page
-    page.context.close()
 
 
 def position(page: Page) -> Locator:

@@ -53,13 +53,6 @@ def server(store: Store) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = tab(browser)
-    yield page
-    page.context.close()
-
-
 def figures(page: Page) -> Locator:
     """Pre-trained, fine-tuned, delta, number of test words."""
     return page.get_by_test_id("stMetricValue")

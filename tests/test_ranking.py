@@ -8,7 +8,6 @@ from explorer.gaussian import PRIOR, gaussian
 from explorer.probes import fit_probe
 from explorer.ranking import (
     Ranking,
-    backwards,
     iou,
     k_grid,
     label_means,
@@ -200,7 +199,6 @@ def test_a_neuron_that_fires_on_a_label_alone_has_an_iou_of_one() -> None:
 def test_places_overlap_and_controls() -> None:
     ranking = Ranking(np.array([2, 0, 1]), np.array([0.1, 0.5, 0.0]))
     assert places(ranking.order).tolist() == [2, 3, 1]
-    assert backwards(ranking).order.tolist() == [1, 0, 2]
     assert overlap(ranking.order, np.array([2, 1, 0]), 1) == 1.0
     assert overlap(ranking.order, np.array([2, 1, 0]), 2) == 0.5
     one, same, other = (shuffled(50, np.random.default_rng(seed)).order for seed in (0, 0, 1))

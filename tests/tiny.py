@@ -1,5 +1,6 @@
 """Tiny random checkpoints of real architectures, with matching tokenizers trained on the tests' own words."""
 import functools
+import json
 import string
 from pathlib import Path
 
@@ -92,3 +93,9 @@ def make_config(family: str, tokenizer: PreTrainedTokenizerBase, layers: int, wi
     if family == "xlnet":
         return XLNetConfig(**ids, d_model=width, n_layer=layers, n_head=2, d_inner=2 * width)
     return GPT2Config(**ids, n_embd=width, n_layer=layers, n_head=2, n_positions=POSITIONS)
+
+
+def reconfigure(folder: Path, **fields: object) -> None:
+    """Change fields of a checkpoint's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
