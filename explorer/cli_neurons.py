@@ -35,7 +35,7 @@ def add_neurons(commands: argparse._SubParsersAction) -> None:
                          help="whose ranking (default: %(default)s)")
     neurons.add_argument("--layer", default="all", metavar="N|all", help="of a ranking (default: %(default)s)")
     neurons.add_argument("--method", default="lca", help="lca, probeless, iou, gaussian (by mutual information), "
-                         "likelihood (gaussian by log-likelihood, of one layer), l1 or random")
+                         "likelihood (gaussian by log-likelihood), l1 or random")
     neurons.add_argument("--label", default="", help="rank by LCA for this label alone")
     neurons.add_argument("--top", type=int, metavar="K", help="the K best (default: all)")
     neurons.add_argument("--delta", type=float, default=1.0, help="of minimal sets, in points (default: %(default)s)")

@@ -3,11 +3,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from explorer.optimise import workers
 from explorer.ranking import Ranking
 from explorer.specs import InputError
 
 PRIOR = 10.0  # words that a label's diagonal prior counts for: keeps the covariance of a rare label invertible
 FLOOR = 1e-5  # of a standardised neuron's variance: what is left below it is rounding
+MOST = 80.0  # nats by which one label may lead another in a word: e^88 is beyond float32
+BLOCK = 32  # neurons that are gone through at a time: their words stay in the cache of the processor
 
 
 def gaussian(x: np.ndarray, y: np.ndarray, n: int = 50, by: str = "information") -> Ranking:
@@ -15,13 +18,13 @@ def gaussian(x: np.ndarray, y: np.ndarray, n: int = 50, by: str = "information")
 
     After Torroba Hennigen, Williams & Cotterell (2020), "Intrinsic Probing through Dimension Selection", who add the
     neuron with which the Gaussian probe gives the labels the highest log-likelihood: by='likelihood', here on the words
-    that the Gaussians are of, with a small diagonal prior in place of theirs. By 'information' the criterion is closed
-    and much faster: half of log |covariance| over all words, minus its mean over the words of each label, which bounds
-    the mutual information from above. What a neuron adds follows from its variances given the neurons chosen so far, so
-    that a duplicate adds nothing, and two neurons that tell only together are found once the first of them is in. The
-    others follow in the order of what each would add. x is (words, neurons), standardised; y (words,) label indices.
-    The score is what a neuron added, in nats a word; -inf for a constant neuron. Raises InputError for values that are
-    not finite and for another criterion.
+    that the Gaussians are of, with a small diagonal prior in place of theirs, and a lead of another label over a word's
+    own counted up to MOST nats. By 'information' the criterion is closed and much faster: half of log |covariance| over
+    all words, minus its mean over the words of each label, which bounds the mutual information from above. What a
+    neuron adds follows from its variances given the neurons chosen so far, so that a duplicate adds nothing, and two
+    neurons that tell only together are found once the first of them is in. The others follow in the order of what each
+    would add. x is (words, neurons), standardised; y (words,) label indices. The score is what a neuron added, in nats
+    a word; -inf for a constant neuron. Raises InputError for values that are not finite and for another criterion.
     """
     if by not in CRITERIA:
         raise InputError(f"by: got {by!r}; takes {' or '.join(CRITERIA)}")
@@ -86,50 +89,67 @@ class _Information:
 
 
 class _Likelihood:
-    """Log-likelihood of the words' labels with each neuron beside those chosen, by Bayes' rule."""
+    """Log-likelihood of the words' labels with each neuron beside those chosen, by Bayes' rule.
+
+    Words lie sorted by their label, neurons in rows, and are gone through block by block of neurons: what a step
+    computes for each label, word and neuron is never there as a whole.
+    """
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
-        labels, self.y, sizes = np.unique(y, return_inverse=True, return_counts=True)
-        self.x = x
+        labels, sizes = np.unique(y, return_counts=True)
+        self.words = [slice(end - n, end) for n, end in zip(sizes, np.cumsum(sizes), strict=True)]  # of each label
+        self.x = np.ascontiguousarray(x[np.argsort(y, kind="stable")].T)  # (neurons, words)
         self.labels = [_Conditional(x[y == label], PRIOR) for label in labels]
-        self.joint = np.tile(np.log(sizes / len(x)), (len(x), 1)).astype(np.float32)  # (words, labels), of the chosen
-        self.z = np.empty((len(labels), len(x), 0), np.float32)  # (labels, words, chosen), independent by label
+        prior = np.log(sizes / len(x)).astype(np.float32)
+        self.joint = np.tile(prior[:, None], len(x))  # (labels, words), of the chosen
+        self.z = np.empty((len(labels), 0, len(x)), np.float32)  # (labels, chosen, words), independent by label
 
     def condition(self, neuron: int) -> None:
-        here = np.array([neuron])
-        z = np.empty((*self.z.shape[:2], 1), np.float32)
-        for label, part in enumerate(self.labels):
-            z[label] = self._distance(label, slice(None), here)
-            self.joint[:, label] -= (np.log(max(part.variance[neuron], FLOOR)) + z[label, :, 0]**2) / 2
-        self.z = np.concatenate([self.z, z], axis=2)
+        here = slice(neuron, neuron + 1)
+        z = np.stack([self._distance(label, here) for label in range(len(self.labels))])
+        spread = [np.log(max(part.variance[neuron], FLOOR)) for part in self.labels]
+        self.joint -= (np.array(spread, np.float32)[:, None] + z[:, 0] ** 2) / 2
+        self.z = np.concatenate([self.z, z], axis=1)
         for part in self.labels:
             part.condition(neuron)
 
     def gain(self) -> np.ndarray:
         """(neurons,) nats a word that each adds to the log-likelihood."""
-        every, words = np.arange(self.x.shape[1]), np.arange(len(self.x))
-        own = np.empty(self.x.shape, np.float32)
-        for label in range(len(self.labels)):
-            mine = words[self.y == label]
-            own[mine] = self._with(label, mine, every)
-        against = np.zeros(self.x.shape, np.float32)
-        for label in range(len(self.labels)):
-            against += np.exp(np.minimum(self._with(label, slice(None), every) - own, 80))  # e^88 is beyond float32
-        known = self.joint - self.joint[words, self.y][:, None]
-        return np.log(np.exp(np.minimum(known, 80)).sum(1)).mean() - np.log(against).mean(0, dtype=np.float64)
+        known = self.joint - np.concatenate([self.joint[label, mine] for label, mine in enumerate(self.words)])
+        before = np.log(np.exp(np.minimum(known, MOST)).sum(0)).mean(dtype=np.float64)
+        blocks = [slice(first, first + BLOCK) for first in range(0, len(self.x), BLOCK)]
+        with workers() as each:
+            return before - np.concatenate(list(each(self._surprise, blocks)))
 
-    def _with(self, label: int, words: np.ndarray | slice, neurons: np.ndarray) -> np.ndarray:
-        """(words, neurons) log density, but for a constant, of the label, the chosen neurons and one more."""
-        spread = np.log(np.maximum(self.labels[label].variance[neurons], FLOOR)) / 2
-        return self.joint[words, label][:, None] - spread - self._distance(label, words, neurons)**2 / 2
+    def _surprise(self, neurons: slice) -> np.ndarray:
+        """(neurons,) nats a word that the labels take given the chosen neurons and one of these."""
+        every = range(len(self.labels))
+        own = np.concatenate([self._density(label, neurons, self.words[label]) for label in every], axis=1)
+        against = np.zeros_like(own)  # (neurons, words)
+        for label in every:
+            density = self._density(label, neurons)
+            density -= own
+            np.minimum(density, MOST, out=density)
+            against += np.exp(density, out=density)
+        return np.log(against, out=against).mean(1, dtype=np.float64)
 
-    def _distance(self, label: int, words: np.ndarray | slice, neurons: np.ndarray) -> np.ndarray:
-        """(words, neurons) of a neuron from what the chosen ones lead one to expect, in standard deviations."""
+    def _density(self, label: int, neurons: slice, words: slice = slice(None)) -> np.ndarray:
+        """(neurons, words) log density, but for a constant, of the label, the chosen neurons and one of these."""
+        found = self._distance(label, neurons, words)
+        found *= found
+        found *= np.float32(-0.5)
+        found += self.joint[label, words]
+        found -= np.log(np.maximum(self.labels[label].variance[neurons], FLOOR))[:, None] / 2
+        return found
+
+    def _distance(self, label: int, neurons: slice, words: slice = slice(None)) -> np.ndarray:
+        """(neurons, words) from what the chosen ones lead one to expect, in standard deviations."""
         part = self.labels[label]
-        away = self.x[words][:, neurons] - part.mean[neurons]
+        away = self.x[neurons, words] - part.mean[neurons][:, None]
         if part.factors:
-            away -= self.z[label, words] @ np.stack([factor[neurons] for factor in part.factors])
-        return away / np.sqrt(np.maximum(part.variance[neurons], FLOOR))
+            away -= np.stack([factor[neurons] for factor in part.factors], axis=1) @ self.z[label][:, words]
+        away /= np.sqrt(np.maximum(part.variance[neurons], FLOOR))[:, None]
+        return away
 
 
 CRITERIA: dict[str, type[_Information] | type[_Likelihood]] = {"information": _Information, "likelihood": _Likelihood}

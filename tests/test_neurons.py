@@ -13,7 +13,7 @@ from explorer.cli import main
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest, run_neurons
 from explorer.neurons.export import as_csv, as_json, origin
-from explorer.neurons.parts import ALL, DRAWS, METHODS, RESAMPLES, Words, controls, masked, moves
+from explorer.neurons.parts import ALL, DRAWS, LIKELIHOOD, METHODS, RESAMPLES, Words, controls, masked, moves
 from explorer.neurons.similarity import cka, correlations
 from explorer.neurons.tables import (
     audit,
@@ -45,8 +45,7 @@ def test_every_part_is_there_and_complete(neurons: Neurons) -> None:
     assert set(tables["moves"].layer) == {0, 1, 2}
     assert set(tables["everywhere"].draw) == set(range(RESAMPLES + 1))
     assert set(tables["everywhere"].neuron) == set(range(48))
-    assert set(tables["likelihood"].layer) == {0, 1, 2}
-    for part in ("controls", "rankings", "methods"):
+    for part in ("controls", "rankings", "methods", "likelihood"):
         assert set(tables[part].layer) == {0, 1, 2, ALL}
         assert set(tables[part].checkpoint) == set(neurons.pair)
     assert set(tables["rankings"].method) == set(tables["methods"].method) == set(METHODS)
@@ -315,14 +314,15 @@ def test_a_label_that_a_split_lacks_loses_nothing(
         assert set(label_map(lacking, lacking.study.base, 1, 4).label) == {"DET", "NOUN", "VERB", "ADJ"}
 
 
-def test_the_gaussian_ranking_by_likelihood_is_of_single_layers(
-    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize("method", [*METHODS, LIKELIHOOD, "random"])
+def test_every_ranking_is_there_for_one_layer_and_over_all_layers(
+    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str,
 ) -> None:
     monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
-    assert main(["neurons", "--layer", "1", "--method", "likelihood", "--csv"]) == 0
-    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")) == 16
-    assert main(["neurons", "--method", "likelihood"]) == 2
-    assert "one layer" in capsys.readouterr().err
+    for layer, n in (("1", 16), ("all", 48)):
+        assert main(["neurons", "--layer", layer, "--method", method, "--csv"]) == 0
+        found = pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")
+        assert found.neuron.nunique() == len(found) == n
 
 
 def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ PARTS = {
     "everywhere": "ranking over all layers at once, and 5 resamples of the training sentences",
     "controls": "probes on the top, the bottom and random neurons, retrained and masked",
     "rankings": "every method's ranking, and 5 resamples of the training sentences",
-    "likelihood": "Gaussian ranking of every layer by likelihood",
+    "likelihood": "Gaussian ranking by likelihood, of each layer and over all layers at once",
     "methods": "probes on the neurons that each method ranks first and last",
 }
 
@@ -97,7 +97,7 @@ class Neurons:
     def cells(self, part: str) -> Iterator[Cell]:
         """The tables of a part, in the order in which they are computed."""
         single = range(self.n_layers)
-        layers = {"moves": single, "likelihood": single, "everywhere": [ALL]}.get(part, [*single, ALL])
+        layers = {"moves": single, "everywhere": [ALL]}.get(part, [*single, ALL])
         for checkpoint in self.pair[:1] if part == "moves" else self.pair:
             for layer in layers:
                 yield Cell(part, checkpoint, layer)

@@ -60,8 +60,6 @@ def check(neurons: Neurons, layer: int, method: str) -> None:
         raise InputError(f"layer {layer}: the layers are 0 to {neurons.n_layers - 1}, or 'all'")
     if method not in (*METHODS, LIKELIHOOD, "random"):
         raise InputError(f"method {method!r}: takes {', '.join(METHODS)}, {LIKELIHOOD} or random")
-    if method == LIKELIHOOD and layer == ALL:
-        raise InputError(f"method {method!r}: ranks the neurons of one layer; got all layers")
 
 
 def ranked_in(method: str) -> str:

@@ -6,10 +6,8 @@ from explorer import cached
 from explorer.charts.audit import METHODS
 from explorer.neurons import tables
 from explorer.neurons.parts import ALL, LIKELIHOOD
-from explorer.specs import InputError
 from explorer.study import title
 from explorer.views.links import by_click
-from explorer.views.messages import problem
 from explorer.views.neuron_place import Follow, Place, delta_choice, downloads, listed, only, over_choice
 
 MOST = 40  # neurons on the map of labels
@@ -201,11 +199,6 @@ def take_away(place: Place) -> Follow:
     if method == "lca":
         label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
                                  format_func=lambda name: name or "all labels", bind="query-params")
-    try:
-        tables.check(place.neurons, ALL if over_all else 0, method)
-    except InputError as error:
-        problem("This ranking cannot be shown", str(error))
-        return only()
     if over_all and method == "lca" and not place.needs("everywhere"):
         return only()
     if method not in ("lca", "random") and not place.needs(tables.ranked_in(method)):
