@@ -304,4 +304,4 @@ def audits(root: Path, key: str, finetuned: str, role: str, over_all: bool) -> l
     """Vega-Lite of the ranking audit."""
     ks, (pairs, stable) = load(root, key).spec.k, neuron_table(root, key, finetuned, "overlaps")
     return [audit.audit(neuron_table(root, key, finetuned, "audit"), ks, role, over_all).to_dict(),
-            audit.overlap(pairs, ks, role).to_dict(), audit.stability(stable, ks, role).to_dict()]
+            audit.overlap(pairs, ks, role, over_all).to_dict(), audit.stability(stable, ks, role).to_dict()]

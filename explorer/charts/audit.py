@@ -74,20 +74,23 @@ def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> 
                 [rule, line], ks)
 
 
-def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart:
+def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> alt.LayerChart:
     """Share of the first k that two methods have in common, at the sliders' position."""
-    shown = pairs[(pairs.checkpoint == role) & (pairs.layer != ALL_LAYERS)]
+    shown = pairs[(pairs.checkpoint == role) & (pairs.layer == ALL_LAYERS if over_all else pairs.layer != ALL_LAYERS)]
     shown = shown.assign(one=shown.one.map(METHODS), other=shown.other.map(METHODS), value=shown.value.round(1))
-    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
+    here = alt.Chart().transform_filter(AT_K if over_all else f"{AT_LAYER} && {AT_K}")
     names = list(METHODS.values())
-    x = alt.X("one:N", sort=names, axis=alt.Axis(title="Method", labelAngle=0))
-    y = alt.Y("other:N", sort=names, axis=_labels("Method", pd.Series(names)))
+    x = alt.X("one:N", sort=names, axis=alt.Axis(title="Method", labelAngle=0, labelFlush=False))
+    y = alt.Y("other:N", sort=names, axis=_labels("Method", pd.Series(names), grid=False))
     cells = here.mark_rect().encode(x=x, y=y, color=alt.Color(
         "value:Q", scale=alt.Scale(scheme="blues", domain=[0, 100]), legend=None))
     text = here.mark_text(fontSize=FONT + 1).encode(
         x=x, y=y, text=alt.Text("value:Q", format=".0f"),
         color=alt.condition("datum.value > 55", alt.value("white"), alt.value("#222")))
-    title = f"'Top ' + {K} + ' shared by two methods (%), layer ' + {LAYER}"
+    shared = f"'Top ' + {K} + ' shared by two methods (%), "
+    title = f"{shared}all layers'" if over_all else (
+        f"{K} == {max(ks)} ? 'All {max(ks)} neurons are one set, layer ' + {LAYER}"
+        f" : {shared}layer ' + {LAYER}")
     return live(shown[["layer", "k", "one", "other", "value"]], title, LOW, [cells, text], ks)
 
 

@@ -23,6 +23,7 @@ from explorer.charts.theme import (
 TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 FATES = {"kept": "#4a9d5b", "gained": COLOURS["fine-tuned"], "lost": COLOURS["pre-trained"], "neither": "#b5b9c1"}
 HEIGHT, LOW = 330, 240  # pixels
+ABOVE = 1.08  # of the tallest bar: where its axis ends
 SIGNED = "datum.value == 0 ? '0' : replace(format(datum.value, '+d'), '-', '−')"  # labels of an axis of differences
 ALL_LAYERS = -1  # of the column layer: the neurons of all layers at once
 
@@ -106,11 +107,12 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
     last, most = int(counts.layer.max()), "neurons:Q"
     x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.6, last + 0.6], nice=False),
               axis=alt.Axis(title="Layer (0: embeddings)", values=list(range(last + 1)), format="d", grid=False))
-    shared = counts.assign(highest=counts[["before", "after"]].max(axis=1).groupby(counts.k).transform("max"))
+    highest = counts[["before", "after"]].max(axis=1).groupby(counts.k).transform("max")
+    shared = counts.assign(highest=ABOVE * highest)
     found = []
     for role, column in zip(COLOURS, ("before", "after"), strict=True):
         rows = shared.rename(columns={column: "neurons"})[["k", "layer", "neurons", "highest"]]
-        y = alt.Y(most, axis=value_axis("Neurons", "d", tickCount=4, tickMinStep=1), scale=alt.Scale(domainMin=0))
+        y = alt.Y(most, axis=value_axis("Neurons", "d", tickCount=4, tickMinStep=1), scale=alt.Scale(domainMin=0, nice=False))
         here = alt.Chart().transform_filter(AT_K)
         bars = here.mark_bar(color=COLOURS[role], size=min(34.0, 330 / (last + 1))).encode(
             x=x, y=y, tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip(most, format="d")])
@@ -124,8 +126,8 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
                           [headroom, span, bars, centre], ks))
     here = alt.Chart().transform_filter(AT_K)
     change = here.mark_bar(color=NEUTRAL, size=min(34.0, 330 / (last + 1))).encode(
-        x=x, y=alt.Y("change:Q", axis=value_axis("Change (neurons)", "+d", tickCount=4, tickMinStep=1,
-                                                 labelExpr=SIGNED)),
+        x=x, y=alt.Y("change:Q", scale=alt.Scale(padding=14, nice=False),
+                     axis=value_axis("Change (neurons)", "+d", tickCount=4, tickMinStep=1, labelExpr=SIGNED)),
         tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip("change:Q", format="+d")])
     zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0))
     return [*found, live(counts, "'Change: fine-tuned − pre-trained'", LOW, [zero, change], ks)]

@@ -156,8 +156,8 @@ def where(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         for role, checkpoint in zip(ROLES, neurons.pair, strict=True):
             means = at[first.checkpoint == checkpoint].groupby(first.draw).mean()
             half = t.ppf(0.975, len(means) - 2) * means[1:].std()
-            centres.append({"k": k, "checkpoint": role, "centre": means[0], "low": means[0] - half,
-                            "high": means[0] + half})
+            centres.append({"k": k, "checkpoint": role, "centre": means[0], "low": max(means[0] - half, 0),
+                            "high": min(means[0] + half, layers[-1])})
     found = pd.concat(counts, ignore_index=True)
     return found.assign(change=found.after - found.before), pd.DataFrame(centres)
 

@@ -179,7 +179,8 @@ def audit(place: Place) -> Follow:
         left, right = st.columns(2, gap="large")
         left.vega_lite_chart(spec=overlap, key="overlap")
         right.vega_lite_chart(spec=stability, key="stability")
-        st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k / width.")
+        st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k out of "
+                   "all neurons. Stability is that of single layers.")
         downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
         return only(audit=accuracy, overlap=overlap, stability=stability)
     return only()
