@@ -32,7 +32,7 @@ def metric(gram: np.ndarray, prior: np.ndarray) -> Metric:
     towards C took the fewest steps on EWT: three quarters of those with C, half of those with 1 / prior.
     """
     diagonal = np.einsum("ii->i", gram)
-    diagonal += DAMPING * diagonal[1:].mean()
+    diagonal += DAMPING * (diagonal[1:].mean() or 1.0)  # constant neurons alone have none
     factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
     by_label = (len(prior) ** 0.75 * prior**-0.25).astype(np.float32)
     return lambda gradient: cho_solve(factor, gradient, check_finite=False) * by_label

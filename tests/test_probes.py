@@ -112,6 +112,16 @@ def test_a_constant_neuron_has_no_weight() -> None:
     np.testing.assert_allclose(probe.weight[1:], without.weight, atol=2e-3)
 
 
+def test_constant_neurons_alone_tell_nothing_but_how_frequent_the_labels_are() -> None:
+    x, y = make()
+    x[:, 3] = 0.0
+    fitter = LayerProbes(x, y, LABELS, ProbeSpec())
+    for start in (None, fitter.fit()):
+        probe = fitter.fit([3], start=start)
+        assert not probe.weight.any()
+        assert probe.accuracy(x, y) == np.bincount(y).max() / WORDS
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_is_named_by_its_neuron(value: float) -> None:
     x, y = make()

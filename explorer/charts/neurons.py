@@ -112,7 +112,8 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
     found = []
     for role, column in zip(COLOURS, ("before", "after"), strict=True):
         rows = shared.rename(columns={column: "neurons"})[["k", "layer", "neurons", "highest"]]
-        y = alt.Y(most, axis=value_axis("Neurons", "d", tickCount=4, tickMinStep=1), scale=alt.Scale(domainMin=0, nice=False))
+        y = alt.Y(most, scale=alt.Scale(domainMin=0, nice=False),
+                  axis=value_axis("Neurons", "d", tickCount=4, tickMinStep=1))
         here = alt.Chart().transform_filter(AT_K)
         bars = here.mark_bar(color=COLOURS[role], size=min(34.0, 330 / (last + 1))).encode(
             x=x, y=y, tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip(most, format="d")])
