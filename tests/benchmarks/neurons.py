@@ -21,12 +21,14 @@ import numpy as np
 
 from explorer.corpus import CorpusRequest, read_corpus
 from explorer.extract import extract
+from explorer.gaussian import gaussian
 from explorer.models import resolve
+from explorer.neurons.parts import SAMPLE
 from explorer.probes import LayerProbes
-from explorer.ranking import k_grid, lca
+from explorer.ranking import k_grid, lca, standardised
 from explorer.specs import ProbeSpec
 from explorer.store import Store
-from explorer.wide import WideProbes
+from explorer.wide import WideProbes, gather
 from tests import SHARED
 
 LAYERS, WIDTH, WORDS, LABELS = 13, 768, 25_000, 17
@@ -37,14 +39,15 @@ EPOCHS = 10  # NeuroX's default, as is its batch of 32
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--layers", default="0,1,2,3,4,5,6", help="of the grid; the whole takes 14 such layers")
-    parser.add_argument("--wide", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--only", choices=("wide", "likelihood"), help="one of the rankings over all layers")
     options = parser.parse_args([] if arguments is None else arguments)
-    if options.wide:
-        wide()
+    if options.only:
+        {"wide": wide, "likelihood": likelihood}[options.only]()
         return
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}", flush=True)
     exact_lca()
-    subprocess.run([sys.executable, "-m", "tests.benchmarks.neurons", "--wide"], check=True)
+    for one in ("wide", "likelihood"):  # each in a process of its own, for its peak memory
+        subprocess.run([sys.executable, "-m", "tests.benchmarks.neurons", "--only", one], check=True)
     grid([int(layer) for layer in options.layers.split(",")])
 
 
@@ -88,16 +91,31 @@ def wide() -> None:
         print(f"peak memory {peak:.1f} GB, pages of the files included; {before:.1f} GB before", flush=True)
 
 
+def likelihood() -> None:
+    """The Gaussian ranking by likelihood over all layers, of as many words as a study samples."""
+    y = np.random.default_rng(0).integers(LABELS, size=SAMPLE)
+    with tempfile.TemporaryDirectory() as folder:
+        layers = list(made_up(Path(folder), y))
+        x = standardised(gather(layers, np.arange(SAMPLE)))
+        clock = Clock()
+        order = gaussian(x, y, by="likelihood").order
+        wall, processor = clock.read()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"Gaussian ranking of {len(order):,} neurons by likelihood, {SAMPLE:,} words: {wall:.0f} s (processor "
+          f"{processor:.0f} s), peak memory {peak:.1f} GB", flush=True)
+
+
 def made_up(folder: Path, y: np.ndarray) -> Iterator[np.ndarray]:
     """Layers that share what they know of the label, and noise of low rank."""
     random = np.random.default_rng(1)
-    shared = random.normal(size=(WORDS, 100)).astype(np.float32)
+    words = len(y)
+    shared = random.normal(size=(words, 100)).astype(np.float32)
     shared[:, :LABELS] += 2 * np.eye(LABELS, dtype=np.float32)[y]
     for number in range(LAYERS):
         mixed = shared @ random.normal(size=(100, WIDTH)).astype(np.float32) / 10
         mixed += random.standard_normal(mixed.shape, dtype=np.float32)
         mixed.astype(np.float16).tofile(folder / f"{number}")
-        yield np.memmap(folder / f"{number}", np.float16, "r", shape=(WORDS, WIDTH))
+        yield np.memmap(folder / f"{number}", np.float16, "r", shape=(words, WIDTH))
 
 
 def grid(numbers: list[int]) -> None:
