@@ -120,7 +120,7 @@ def minimal(study: Study, checkpoints: Sequence[str], delta: float) -> pd.DataFr
 
 
 def minimal_over_all(neurons: Neurons, delta: float) -> pd.DataFrame | None:
-    """The same over all layers' neurons at once, one row a checkpoint; k is missing where the grid ends before it."""
+    """The same over all layers' neurons at once, a row a checkpoint: k is all of them where the grid ends before it."""
     table = neurons.table("controls")
     if table is None:
         return None

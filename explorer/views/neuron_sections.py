@@ -71,7 +71,8 @@ def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
                 own = found.loc[(checkpoint, layer)]
                 row |= {"Oracle (%)": own.oracle, "k": int(own.k), "Share (%)": own.share}
             if everywhere is not None:
-                row["k over all layers"] = int(everywhere.set_index("checkpoint").k[checkpoint])
+                most, needed = max(study.spec.k), int(everywhere.set_index("checkpoint").k[checkpoint])
+                row["k over all layers"] = str(needed) if needed <= most else f"over {most}"  # where the grid ends
             rows.append(row)
     return pd.DataFrame(rows)
 
