@@ -26,6 +26,19 @@ def test_a_position_is_seen_in_the_picture() -> None:
     assert png(still(spec, 0, 4, KS)).startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("over_all", "k", "title"), [
+    (False, 4, "Top 4 shared by two methods (%), layer 0"), (False, 16, "All 16 neurons are one set, layer 0"),
+    (True, 16, "Top 16 shared by two methods (%), all layers"),
+])
+def test_overlaps_are_those_of_the_layer_or_of_all_layers(over_all: bool, k: int, title: str) -> None:
+    pytest.importorskip("vl_convert")
+    pairs = pd.DataFrame([{"checkpoint": "pre-trained", "layer": layer, "k": k, "one": "lca", "other": "iou",
+                           "value": value} for layer, value in ((0, 12.0), (-1, 34.0)) for k in KS])
+    drawn = svg(still(audit.overlap(pairs, KS, "pre-trained", over_all).to_dict(), 0, k, KS)).decode()
+    assert title in drawn
+    assert (">34<" if over_all else ">12<") in drawn
+
+
 def test_a_map_of_one_label_and_one_neuron() -> None:
     table = pd.DataFrame([{"label": "NOUN", "neuron": "L0:1", "place": 1, "weight": 0.0, "share": 0.0, "serves": True,
                            "label_order": 0, "neuron_order": 0}])

@@ -183,6 +183,8 @@ def test_counts_over_layers_add_up_and_the_change_to_nothing(neurons: Neurons) -
         assert means.centre.item() == pytest.approx((part.before * part.layer).sum() / k)
     assert (centres.low <= centres.centre).all()
     assert (centres.high >= centres.centre).all()
+    assert centres.low.min() >= 0
+    assert centres.high.max() <= 2
 
 
 def test_a_checkpoint_compared_with_itself_keeps_every_neuron(neurons: Neurons) -> None:

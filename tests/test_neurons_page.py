@@ -88,6 +88,11 @@ def test_lists_follow_the_slider(page: Page, address: str) -> None:
     assert "k=8" in page.url
 
 
+def test_the_slowest_ranking_is_there_over_all_layers(page: Page, address: str) -> None:
+    open_section(page, address, "Take it away", "&k=4&method=Gaussian%2C+by+likelihood&over=all+layers")
+    expect(page.get_by_text("The first 4 of all layers")).to_be_visible()
+
+
 def test_a_ranking_comes_as_a_file_with_what_made_it(page: Page, address: str, neurons: Neurons) -> None:
     open_section(page, address, "Take it away", "&k=4&layer=1")
     with page.expect_download() as waiting:
