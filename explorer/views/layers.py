@@ -83,7 +83,7 @@ def _draw(sliders: DeltaGenerator, figures: Figures, study: Study) -> None:
         of = st.segmented_control("Of each label", list(BY_LABEL), default="Recall", required=True, key="of",
                                   bind="query-params", label_visibility="collapsed") or "Recall"
     labels = right.empty()
-    with sliders.container(horizontal=True, gap="medium"):
+    with sliders:
         _position(figures, labels, of)
 
 
@@ -100,8 +100,9 @@ def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
     """Both sliders and the labels at their position."""
     grid = cached.grid(*figures)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
-    layer = st.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
-    k = st.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
+    left, right = st.columns(2, gap="medium")
+    layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     rows = cached.labels(*figures[:3], BY_LABEL[of][0])
     by_label.show(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
