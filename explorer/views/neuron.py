@@ -71,8 +71,8 @@ def _figures(card: Card) -> None:
             "variance": number("Variance", format="%.4f"),
             "silent": number("Silent", format="%.1f %%", help="Words at which |activation| is under a tenth of the "
                                                               "neuron's largest (sparsity)."),
-            "outlier": text("Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's "
-                                            "neurons."),
+            "outlier": text("Outlier", help="Its mean over the training words lies over 6 standard deviations of the "
+                                            "layer's activations from the layer's mean."),
             "itself": text("Correlation", alignment="right", help="Pearson's, of the neuron after fine-tuning with "
                                                                   "itself before, on these words."),
             "best": text("LCA, best label", alignment="right", help="The label that ranks it highest."),
