@@ -20,8 +20,13 @@ EXAMPLE = {"words": "not never no", "pattern": ".*ing"}
 def show() -> None:
     """Draw the page for the query in the address."""
     page = opening("this page finds the neurons that fire on words you name")
-    if page is None:
-        return
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The query and what it finds: another one leaves the rest of the page as it is."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         way = st.segmented_control("Which neurons fire on", WAYS, required=True, format_func=NAMES.__getitem__,
                                    **address.one_of("by", WAYS, "label")) or "label"

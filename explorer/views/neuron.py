@@ -25,8 +25,13 @@ LINES = 68  # pixels of a row: three lines of context; Streamlit wraps text in r
 def show() -> None:
     """Draw the page of the neuron in the address."""
     page = opening("this page shows what any of its neurons fires on")
-    if page is None:
-        return
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The card: another neuron leaves the rest of the page as it is."""
     controls = st.container(horizontal=True, vertical_alignment="bottom")
     with controls:
         neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))

@@ -14,6 +14,7 @@ from explorer.card import WHEN
 from explorer.charts.sentence import MARKS, WIDTH, grid, heatmap
 from explorer.neuron import Neuron
 from explorer.specs import InputError
+from explorer.tasks import class_name
 from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import link
@@ -40,8 +41,13 @@ class Given:
 def show() -> None:
     """Draw the page of the sentence in the address."""
     page = opening("this page shows a sentence as its neurons and probes see it")
-    if page is None:
-        return
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The sentence and all that is shown of it: another one leaves the rest of the page as it is."""
     given = _given(page)
     if not given.words:
         st.info("Type a sentence, or choose one.", icon=":material/info:")
@@ -55,7 +61,7 @@ def show() -> None:
         return
     _losses(given, readings[0])
     _task(readings)
-    _body(page, given, readings)
+    _pictures(page, given, readings)
 
 
 def _given(page: Opened) -> Given:
@@ -132,14 +138,15 @@ def _task(readings: list[Reading]) -> None:
     """What the checkpoints that have a head for a task say of the sentence."""
     for when, reading in zip(WHEN, readings, strict=True):
         if len(reading.task) > 1:
-            classes = ", ".join(f"{name} ({100 * chance:.0f} %)" for name, chance in reading.task[:5])
+            classes = ", ".join(f"{class_name(reading.task_name, label)} ({100 * chance:.0f} %)"
+                                for label, chance in reading.task[:5])
             st.text(f"{MARKS[when]} {when}, prediction of its task: {classes}")
         elif reading.task:
             st.text(f"{MARKS[when]} {when}, score of its task: {reading.task[0][1]:.3f}")
 
 
 @st.fragment
-def _body(page: Opened, given: Given, readings: list[Reading]) -> None:
+def _pictures(page: Opened, given: Given, readings: list[Reading]) -> None:
     """The heat-map and the grid, with what moves them."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         by = st.segmented_control("Colour by", [ONE, SET], required=True, **address.one_of("colour", [ONE, SET], ONE))
