@@ -123,7 +123,8 @@ class Writer:
             manifest = {
                 "what": what, "spec": self.spec.as_dict(), "layers": self.shape[0], "width": self.shape[2],
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "files": {path.name: _noted(path) for path in paths},
+                "noted": {path.name: _noted(path) for path in paths},
+                "files": {path.name: [path.stat().st_size, sha256(path)] for path in paths},
                 "seal": BLANK_SEAL,
             }
             write(self.folder / MANIFEST, sealed(json.dumps(manifest, indent=1).encode()))
@@ -160,15 +161,11 @@ class Writer:
             os.fsync(file.fileno())
 
 
-def _noted(path: Path) -> list:
-    """What a manifest says of a file: size and SHA-256, and the inode and the time of change that it then had.
-
-    The time is set to the nanosecond: a clock of files ticks in milliseconds, and a change in the same tick would not
-    show.
-    """
+def _noted(path: Path) -> list[int]:
+    """A file's identity, its time of change set to the nanosecond: the clock of files ticks in milliseconds, and a
+    change in the same tick would not show."""
     os.utime(path, ns=(time.time_ns(),) * 2)
-    size, *rest = identity(path)
-    return [size, sha256(path), *rest]
+    return identity(path)
 
 
 def _layer_file(layer: int) -> str:

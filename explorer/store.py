@@ -114,8 +114,9 @@ class Store:
             return None
         try:
             manifest = json.loads(unsealed(folder / MANIFEST))
-            for name, (size, digest, *noted) in manifest["files"].items():
-                self._verify(folder / name, size, digest, noted)
+            noted = manifest.get("noted", {})
+            for name, (size, digest) in manifest["files"].items():
+                self._verify(folder / name, size, digest, noted.get(name))
         except (Damaged, FileNotFoundError) as error:
             _warn_damaged(folder, error)
             return None
@@ -238,10 +239,10 @@ class Store:
             lock.release()
         return True
 
-    def _verify(self, path: Path, size: int, digest: str, noted: list[int]) -> None:
-        """noted: inode and time of change when the digest was taken; [] in a manifest of before they were."""
+    def _verify(self, path: Path, size: int, digest: str, noted: list[int] | None) -> None:
+        """noted: the file's identity when its digest was taken, which older manifests do not have."""
         found = identity(path)
-        if found in ([size, *noted], self._verified.get(path)):
+        if found in (noted, self._verified.get(path)):
             return
         if found[0] != size:
             raise Damaged(f"{path.name} has {found[0]} bytes, {size} were written")
