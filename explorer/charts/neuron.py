@@ -67,6 +67,7 @@ def scatter(frame: pd.DataFrame, x: str, y: str) -> alt.Chart:
 
     Of many words, POINTS evenly spaced ones are drawn; of many labels, the most frequent have colours.
     """
+    of = f" of {len(frame):,}" if len(frame) > POINTS else ""
     frame = frame.iloc[:: max(1, -(-len(frame) // POINTS))]
     named = frame.label.value_counts().index[:NAMED].tolist()
     frame = frame.assign(colour=frame.label.where(frame.label.isin(named), REST))
@@ -78,7 +79,7 @@ def scatter(frame: pd.DataFrame, x: str, y: str) -> alt.Chart:
         x=alt.X("x:Q", title=x, scale=alt.Scale(zero=False)), y=alt.Y("y:Q", title=y, scale=alt.Scale(zero=False)),
         color=colour, tooltip=["word:N", "label:N", alt.Tooltip("x:Q", title=x, format=".3f"),
                                alt.Tooltip("y:Q", title=y, format=".3f")])
-    return still(chart, f"{x} against {y}, {len(frame):,} words", 440)
+    return still(chart, f"{x} against {y}, {len(frame):,}{of} words", 440)
 
 
 def _zero() -> alt.Chart:

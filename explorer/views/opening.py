@@ -60,7 +60,7 @@ def opening(empty: str) -> Opened | None:
 
 def split_choice() -> str:
     """Which words the page looks at."""
-    return st.segmented_control("Words", SPLITS[::-1], required=True, format_func=WHICH.__getitem__,
+    return st.segmented_control("Part of the corpus", SPLITS[::-1], required=True, format_func=WHICH.__getitem__,
                                 **address.one_of("split", SPLITS, "test")) or "test"
 
 
