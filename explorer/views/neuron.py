@@ -32,9 +32,9 @@ def show() -> None:
 @st.fragment
 def _body(page: Opened) -> None:
     """The card: another neuron leaves the rest of the page as it is."""
-    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
     with controls:
-        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
         split = split_choice()
     if neuron is None:
         return
@@ -153,9 +153,10 @@ def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split
 def _compare(page: Opened, neuron: Neuron, split: str) -> None:
     """Two neurons, of either checkpoint, on one scatter."""
     st.subheader("Compare two neurons", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         x_when = _side("Across: this neuron,", "x", WHEN[0])
-        other = neuron_choice(page, "Up: neuron", "with", str(neuron))
+        other = neuron_choice(page, "Up: neuron", "with", str(neuron), below)
         y_when = _side("of the checkpoint", "y", WHEN[1])
         if other is not None:
             link("Its card", "neuron", ":material/pin_drop:", neuron=other)

@@ -66,10 +66,12 @@ def _body(page: Opened) -> None:
 
 def _given(page: Opened) -> Given:
     """The sentence that the address names, and the fields to change it."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         split = split_choice()
         corpus = cached.sentences(page.root, page.study.key, split)
-        text, number = _named(corpus)
+        with below:
+            text, number = _named(corpus)
         st.session_state["chosen sentence"] = number
         options = sorted({*range(min(len(corpus), OFFERED)), *([] if number is None else [number])})
         st.selectbox("A sentence of the corpus", options, key="chosen sentence", on_change=_choose, index=None,
@@ -148,14 +150,15 @@ def _task(readings: list[Reading]) -> None:
 @st.fragment
 def _pictures(page: Opened, given: Given, readings: list[Reading]) -> None:
     """The heat-map and the grid, with what moves them."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         by = st.segmented_control("Colour by", [ONE, SET], required=True, **address.one_of("colour", [ONE, SET], ONE))
         neuron = label = None
         if by == SET:
             labels = [MEAN, *page.evidence.labels()]
             label = st.selectbox("What the set says for", labels, width=220, **address.one_of("for", labels, MEAN))
         else:
-            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
             if neuron is not None:
                 link("Its card", "neuron", ":material/pin_drop:", neuron=neuron)
         pieces = st.toggle("Sub-words", **address.yes("pieces"))
