@@ -25,7 +25,7 @@ st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="w
 st.html(STYLE / "live.html", unsafe_allow_javascript=True)
 st.html(STYLE / "page.css")
 pages = links.remember({
-    "layers": st.Page(layers.show, title="Layers", icon=":material/layers:", url_path="layers", default=True),
+    "layers": st.Page(layers.show, title="Layers", icon=":material/layers:", default=True),
     "overview": st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
     "trajectory": st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
     "scorecard": st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
@@ -43,9 +43,9 @@ groups = {
     "Words": ("sentence", "errors"),
     "Work": ("fine-tune", "jobs"),
 }
-page = st.navigation({title: [pages[name] for name in names] for title, names in groups.items()}, expanded=True)
-if page not in (pages["fine-tune"], pages["jobs"]):  # which are of no study
-    links.carry(page)
+named = st.Page(layers.show, title="Layers", url_path="layers")  # whose own address is the root's
+page = st.navigation([*pages.values(), named], position="hidden")
+links.menu({title: [pages[name] for name in names] for title, names in groups.items()})
 sidebar.show(cached.store())
 tour.show(cached.store())
 if page is not pages["jobs"]:

@@ -83,6 +83,14 @@ def layer_charts(root: Path, key: str, steps: tuple[tuple[int, str], ...], measu
     return [chart.to_dict(validate=False) for chart in charts.drawn(shown, measures.MEASURES[measure], lines, together)]
 
 
+@st.cache_resource(max_entries=64)
+def headline(root: Path, key: str, steps: tuple[tuple[int, str], ...], measure: str = "Accuracy",
+             together: bool = False, random: tuple[str, str] | None = None) -> list[list]:
+    """measures.headline of a checkpoint or of each of a run's steps; to be read only."""
+    return [measures.headline(grid(root, key, name, measure, together, random), measures.MEASURES[measure])
+            for _, name in steps]
+
+
 @st.cache_resource(max_entries=32)
 def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
     """measures.scale_of_layers of a pair; to be read only."""

@@ -37,7 +37,7 @@ def server(clone: Path) -> Iterator[Server]:
 
 
 def position(page: Page) -> Locator:
-    return page.get_by_test_id("stMetricDelta").last
+    return page.locator(".headline small").last
 
 
 def choose(page: Page, box: str, name: str) -> None:
@@ -52,7 +52,7 @@ def loads_torch(server: Server) -> bool:
 
 def test_the_first_screen_is_a_finished_study_with_live_sliders_and_no_torch(page: Page, server: Server) -> None:
     page.goto(server.url)
-    expect(page.get_by_test_id("stMetricValue")).to_have_count(5)  # with random weights
+    expect(page.locator(".headline strong")).to_have_count(5)  # with random weights
     expect(page.locator(".vega-embed svg.marks").first).to_be_visible()
     expect(position(page)).to_have_text("layer 6, top 128")
     expect(page.get_by_text("starter treebank is small")).to_be_visible()
@@ -64,7 +64,7 @@ def test_the_first_screen_is_a_finished_study_with_live_sliders_and_no_torch(pag
         before = page.url
         choose(page, box, name)
         expect(page).not_to_have_url(before)
-        expect(page.get_by_test_id("stMetricValue")).to_have_count(5)  # with random weights
+        expect(page.locator(".headline strong")).to_have_count(5)  # with random weights
         expect(position(page)).to_have_text("layer 5, top 91")
     page.get_by_text("About this study").click()
     expect(page.get_by_text("Fine-tuned: starter-xlnet-mrpc")).to_be_visible()
@@ -96,7 +96,7 @@ def test_run_works_as_the_sidebar_stands(page: Page, server: Server) -> None:
     page.get_by_role("button", name="Run study").click()
     expect(page.get_by_text(re.compile("^(Waiting|Running)"))).to_be_visible()
     expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
-    expect(page.get_by_test_id("stMetricValue")).to_have_count(4)
+    expect(page.locator(".headline strong")).to_have_count(4)
     expect(page.locator("[class*=st-key-study-Version]")).to_be_visible()
 
 

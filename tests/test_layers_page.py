@@ -15,6 +15,7 @@ from explorer.charts.measures import (
     Measure,
     baselines,
     grid,
+    headline,
     labels,
     offered,
     scale_of_layers,
@@ -46,6 +47,17 @@ def study(store: Store) -> Study:
 def test_a_number_is_shown_with_a_true_minus_and_nothing_has_no_sign() -> None:
     measure = Measure("accuracy", "Accuracy")
     assert [measure.text(value, signed=True) for value in (-1.25, 0.04, -0.04, 3.0)] == ["−1.2", "0.0", "0.0", "+3.0"]
+
+
+def test_headline_figures_have_their_unit_sign_and_interval() -> None:
+    rows = pd.DataFrame({"layer": [1, 0], "k": 8, "at": 8, "n": 1234, "before": [90.0, 80.04], "after": [89.0, 81.0]})
+    rows = rows.assign(delta=rows.after - rows.before, delta_low=-2.0, delta_high=[-0.5, np.nan])
+    rows = rows.assign(**{f"{name}_{end}": np.nan for name in ("before", "after") for end in ("low", "high")})
+    rows.loc[1, "delta_low"] = np.nan
+    assert headline(rows, MEASURES["Accuracy"]) == [
+        [[["80.0 %", "no interval"], ["81.0 %", "no interval"], ["+1.0", "no interval"], ["1,234", "layer 0, top 8"]]],
+        [[["90.0 %", "no interval"], ["89.0 %", "no interval"], ["−1.0", "95 %: −2.0 to −0.5"],
+          ["1,234", "layer 1, top 8"]]]]
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -141,8 +153,8 @@ def test_random_weights_are_computed_at_a_click_and_the_study_stays(
         page = tab(browser, height=1400)
         page.goto(f"{server.url}?study={study.key}&layer=1")
         page.get_by_role("button", name="Compute them").click()
-        expect(page.get_by_test_id("stMetricValue")).to_have_count(5)
-        expect(page.get_by_test_id("stMetric").nth(3)).to_contain_text(re.compile(r"Random weights.*%.*95 %: "))
+        expect(page.locator(".headline strong")).to_have_count(5)
+        expect(page.locator(".headline .random")).to_contain_text(re.compile(r"Random weights.*%.*95 %: "))
         expect(page.get_by_role("button", name="Compute them")).to_have_count(0)
         expect(page.get_by_text("random weights", exact=True).first).to_be_visible()
         expect(page).to_have_url(re.compile(f"study={study.key}&layer=1$"))

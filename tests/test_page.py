@@ -55,12 +55,12 @@ def server(store: Store) -> Iterator[Server]:
 
 def figures(page: Page) -> Locator:
     """Pre-trained, fine-tuned, delta, number of test words."""
-    return page.get_by_test_id("stMetricValue")
+    return page.locator(".headline strong")
 
 
 def notes(page: Page) -> Locator:
     """Below the figures: three intervals, and the position."""
-    return page.get_by_test_id("stMetricDelta")
+    return page.locator(".headline small")
 
 
 def slider(page: Page, key: str) -> Locator:
@@ -108,7 +108,7 @@ def test_a_study_from_the_sidebar_to_a_link(
     other.context.close()
 
 
-def test_charts_follow_a_slider_while_it_is_dragged(page: Page, server: Server, study: Study) -> None:
+def test_charts_and_figures_follow_a_slider_while_it_is_dragged(page: Page, server: Server, study: Study) -> None:
     page.goto(f"{server.url}?study={study.key}")
     title = chart(page, "by_layer").locator(".role-title-text")
     expect(title).to_have_text("Accuracy by layer, all 16 neurons")
@@ -118,8 +118,10 @@ def test_charts_follow_a_slider_while_it_is_dragged(page: Page, server: Server, 
     page.mouse.down()
     page.mouse.move(here["x"] - 1000, here["y"], steps=5)
     expect(title).to_have_text("Accuracy by layer, top 1 of 16 neurons")
-    expect(notes(page).last).to_have_text("layer 2, top 16")  # figures follow on release
+    expect(notes(page).last).to_have_text("layer 2, top 1")
+    assert "k=1" not in page.url  # it follows on release
     page.mouse.up()
+    expect(page).to_have_url(re.compile(r"k=1\b"))
     expect(notes(page).last).to_have_text("layer 2, top 1")
     expect(title).to_have_text("Accuracy by layer, top 1 of 16 neurons")
 
@@ -186,6 +188,15 @@ def test_links_to_what_is_not_there(page: Page, server: Server, study: Study, qu
     page.goto(f"{server.url}?{query}")
     expect(page.get_by_text(message)).to_be_visible()
     expect(page.get_by_test_id("stException")).to_have_count(0)
+
+
+def test_the_menu_takes_the_study_along(page: Page, server: Server, study: Study) -> None:
+    page.goto(f"{server.url}layers?study={study.key}&layer=1")
+    expect(notes(page).last).to_have_text("layer 1, top 16")
+    for name in ("Jobs", "Neurons", "Layers"):
+        page.get_by_test_id("stSidebar").get_by_role("link", name=name, exact=True).click()
+        expect(page).to_have_url(re.compile(rf"/{name.lower() if name != 'Layers' else ''}\?.*study={study.key}"))
+    expect(figures(page)).to_have_count(4)
 
 
 def test_a_position_out_of_range_falls_back(page: Page, server: Server, study: Study) -> None:

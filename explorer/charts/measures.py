@@ -103,6 +103,27 @@ def baselines(table: pd.DataFrame, base: str, title: str) -> dict[str, float]:
     return {name: 100 * float(rows[metric]) for metric, name in names.items() if metric in rows}
 
 
+def headline(found: pd.DataFrame, of: Measure) -> list[list[list[list[str]]]]:
+    """A grid's figures as they are shown, by layer and place of k: for each box its value and a note below it."""
+    unit = " %" if of.unit == "%" else ""
+    columns = [name for name in ("before", "after", "delta", "random") if name in found]
+    layers: dict[int, list[list[list[str]]]] = {}
+    for row in found.sort_values(["layer", "k"]).to_dict("records"):
+        boxes = [[of.text(row[name], name == "delta") + unit * (name != "delta"), _bounds(row, name, of)]
+                 for name in columns]
+        layers.setdefault(row["layer"], []).append(
+            [*boxes, [f"{row['n']:,.0f}", f"layer {row['layer']:.0f}, top {row['at']:.0f}"]])
+    return list(layers.values())
+
+
+def _bounds(row: dict, column: str, of: Measure) -> str:
+    low, high = row[f"{column}_low"], row[f"{column}_high"]
+    signed = column == "delta"
+    if of.split == "train":
+        return "counted: no interval"
+    return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
+
+
 def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accuracy") -> pd.DataFrame:
     """Test accuracy (recall), or precision, of a pair label by label: one row for each layer, k and label.
 

@@ -1,7 +1,6 @@
 """The Layers page: accuracy of both checkpoints by layer and by number of neurons, and its shift."""
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -10,7 +9,7 @@ from explorer.charts.measures import MEASURES, Measure
 from explorer.store import Store
 from explorer.study import Study
 from explorer.views import by_label, trust
-from explorer.views.figures import metric
+from explorer.views.figures import live
 from explorer.views.progress import start
 from explorer.views.studies import caution, compared, finished, opened, slid
 
@@ -78,7 +77,8 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
     """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
     position = st.container()
     figures = root, study.key, finetuned, measure, together, random
-    steps = _steps(study, finetuned, len(cached.grid(*figures)))
+    grid = cached.grid(*figures)
+    steps = _steps(study, finetuned, len(grid))
     by_layer, delta, by_k = cached.layer_charts(root, study.key, steps, measure, together, random)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
@@ -91,6 +91,7 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
     labels = right.empty()
     with position:
         _position(figures, labels, of)
+        live(_boxes(MEASURES[measure], "random" in grid), cached.headline(root, study.key, steps, *figures[3:]))
 
 
 def _steps(study: Study, finetuned: str, rows: int) -> tuple[tuple[int, str], ...]:
@@ -103,7 +104,7 @@ def _steps(study: Study, finetuned: str, rows: int) -> tuple[tuple[int, str], ..
 
 @st.fragment
 def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
-    """Both sliders and the figures at their position."""
+    """Both sliders and the labels at their position."""
     root, key, finetuned, measure, *_ = figures
     grid = cached.grid(*figures)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
@@ -112,37 +113,15 @@ def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
         st.rerun()
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
-    here = grid[(grid.layer == layer) & (grid.k == k)].iloc[0]
-    _headline(here, MEASURES[measure])
     rows = cached.labels(root, key, finetuned, BY_LABEL[of][0])
     by_label.show(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
 
-def _headline(here: pd.Series, of: Measure) -> None:
-    """The figures at the chosen layer and k, each with its 95 % interval."""
-    known = "random" in here
-    before, after, delta, *random, words = st.columns(5 if known else 4)
-    unit = of.unit if of.unit == "%" else ""
-    with before.container(key="before"):
-        metric("● Pre-trained", f"{of.text(here.before)} {unit}", _interval(here, "before", of))
-    with after.container(key="after"):
-        metric("◆ Fine-tuned", f"{of.text(here.after)} {unit}", _interval(here, "after", of))
-    with delta:
-        metric(f"Delta ({of.change})", of.text(here.delta, signed=True), _interval(here, "delta", of))
-    if known:
-        with random[0]:
-            metric("Random weights", f"{of.text(here.random)} {unit}", _interval(here, "random", of))
-    with words:
-        noun = "Test spans" if of.metric == "span_f1" else {"test": "Test words", "train": "Training words"}[of.split]
-        metric(noun, f"{here.n:,.0f}", f"layer {here.layer:.0f}, top {here['at']:.0f}")
-
-
-def _interval(here: pd.Series, column: str, of: Measure) -> str:
-    low, high = here[f"{column}_low"], here[f"{column}_high"]
-    signed = column == "delta"
-    if of.split == "train":
-        return "counted: no interval"
-    return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
+def _boxes(of: Measure, random: bool) -> dict[str, str]:
+    """Titles of the headline figures, in the order of measures.headline."""
+    counted = "Test spans" if of.metric == "span_f1" else {"test": "Test words", "train": "Training words"}[of.split]
+    return {"before": "● Pre-trained", "after": "◆ Fine-tuned", "delta": f"Delta ({of.change})",
+            **({"random": "Random weights"} if random else {}), "words": counted}
 
 
 def _about(study: Study) -> None:

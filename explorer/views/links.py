@@ -1,4 +1,5 @@
 """From page to page: the address of the next, with the study that is open."""
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import streamlit as st
@@ -32,12 +33,17 @@ def address(**changes: object) -> dict[str, str]:
     return {name: str(value) for name, value in (kept | changes).items() if value is not None}
 
 
-def carry(page: Page) -> None:
-    """Take the study along to a page that the navigation opens: its links know no parameters."""
-    before, study = st.session_state.get("carried", (page.url_path, None))
-    if study and page.url_path != before and "study" not in st.query_params:
-        st.query_params["study"] = study
-    st.session_state["carried"] = page.url_path, st.query_params.get("study")
+def menu(groups: Mapping[str, Sequence[Page]]) -> None:
+    """Links to all pages, under headings, that take the study along.
+
+    Streamlit's own navigation draws all its links anew at each message from the server.
+    """
+    study = {name: value for name, value in st.query_params.items() if name == "study"}
+    with st.sidebar.container(key="menu", gap=None):
+        for title, pages in groups.items():
+            st.caption(title)
+            for page in pages:
+                st.page_link(page, query_params=study, width="stretch")
 
 
 def remember(pages: dict[str, Page]) -> dict[str, Page]:
