@@ -34,15 +34,17 @@ def show() -> None:
         return
     with heading:
         after = compared(study)
-    measure = _measure(store.root, study)
     caution(study)
+    sliders, box = st.columns([10, 2.5], gap="medium")
+    measure = box.selectbox("Metric", cached.measured(store.root, study.key), key="metric", bind="query-params")
     random = untrained.find(study, finished(store))
     charts = st.container()
     if not random:
         _offer_random(store, study)
     together = trust.show(store, study, after)
     with charts:
-        _draw(store.root, study, after, measure, together, random if random and random[1] != after else None)
+        _draw(sliders, (store.root, study.key, after, measure, together,
+                        random if random and random[1] != after else None), study)
     _about(study)
 
 
@@ -65,21 +67,13 @@ def _offer_random(store: Store, study: Study) -> None:
                   args=(store, untrained.UntrainedRequest(study.request)))
 
 
-def _measure(root: Path, study: Study) -> str:
-    """What the charts show: its box stands beside the sliders, inside their fragment, which is drawn later."""
-    asked = st.session_state.get("metric", st.query_params.get("metric"))
-    titles = cached.measured(root, study.key)
-    return asked if asked in titles else titles[0]
-
-
-def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool, random: tuple[str, str] | None,
-          ) -> None:
-    """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
-    position = st.container()
-    figures = root, study.key, finetuned, measure, together, random
+def _draw(sliders: DeltaGenerator, figures: Figures, study: Study) -> None:
+    """Charts and figures follow the sliders by themselves: outside the fragment that runs when one is released."""
+    root, key, finetuned, measure, *_ = figures
     grid = cached.grid(*figures)
-    steps = _steps(study, finetuned, len(grid))
-    by_layer, delta, by_k = cached.layer_charts(root, study.key, steps, measure, together, random)
+    shown = root, key, _steps(study, finetuned, len(grid)), *figures[3:]
+    live(_boxes(MEASURES[measure], "random" in grid), cached.headline(*shown))
+    by_layer, delta, by_k = cached.layer_charts(*shown)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=by_layer, key="by_layer")
     left.vega_lite_chart(spec=delta, key="delta")
@@ -89,9 +83,8 @@ def _draw(root: Path, study: Study, finetuned: str, measure: str, together: bool
         of = st.segmented_control("Of each label", list(BY_LABEL), default="Recall", required=True, key="of",
                                   bind="query-params", label_visibility="collapsed") or "Recall"
     labels = right.empty()
-    with position:
+    with sliders:
         _position(figures, labels, of)
-        live(_boxes(MEASURES[measure], "random" in grid), cached.headline(root, study.key, steps, *figures[3:]))
 
 
 def _steps(study: Study, finetuned: str, rows: int) -> tuple[tuple[int, str], ...]:
@@ -105,15 +98,12 @@ def _steps(study: Study, finetuned: str, rows: int) -> tuple[tuple[int, str], ..
 @st.fragment
 def _position(figures: Figures, labels: DeltaGenerator, of: str) -> None:
     """Both sliders and the labels at their position."""
-    root, key, finetuned, measure, *_ = figures
     grid = cached.grid(*figures)
     last, ks = int(grid.layer.max()), sorted(grid.k.unique().tolist())
-    left, right, box = st.columns([5, 5, 2.5], gap="medium")
-    if box.selectbox("Metric", cached.measured(root, key), key="metric", bind="query-params") != measure:
-        st.rerun()
+    left, right = st.columns(2, gap="medium")
     layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
-    rows = cached.labels(root, key, finetuned, BY_LABEL[of][0])
+    rows = cached.labels(*figures[:3], BY_LABEL[of][0])
     by_label.show(labels, rows[(rows.layer == layer) & (rows.k == k)], BY_LABEL[of][1])
 
 
