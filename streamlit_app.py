@@ -51,3 +51,4 @@ tour.show(cached.store())
 if page is not pages["jobs"]:
     progress.show(cached.store())
 page.run()
+tour.ahead(cached.store())

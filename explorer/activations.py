@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from explorer.files import BLANK_SEAL, explained, remove, sealed, sha256, write
+from explorer.files import BLANK_SEAL, explained, identity, remove, sealed, sha256, write
 from explorer.specs import ActivationSpec, InputError
 
 KEPT, DROPPED, CUT = 0, 1, 2
@@ -123,6 +123,7 @@ class Writer:
             manifest = {
                 "what": what, "spec": self.spec.as_dict(), "layers": self.shape[0], "width": self.shape[2],
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "noted": {path.name: _noted(path) for path in paths},
                 "files": {path.name: [path.stat().st_size, sha256(path)] for path in paths},
                 "seal": BLANK_SEAL,
             }
@@ -158,6 +159,13 @@ class Writer:
     def _sync(self) -> None:
         for file in self._files:
             os.fsync(file.fileno())
+
+
+def _noted(path: Path) -> list[int]:
+    """A file's identity, its time of change set to the nanosecond: the clock of files ticks in milliseconds, and a
+    change in the same tick would not show."""
+    os.utime(path, ns=(time.time_ns(),) * 2)
+    return identity(path)
 
 
 def _layer_file(layer: int) -> str:

@@ -5,7 +5,6 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -187,12 +186,6 @@ def sentences(root: Path, key: str, split: str) -> list[tuple[tuple[str, ...], t
     return [(tuple(group.word), tuple(group.label)) for _, group in groups]
 
 
-@st.cache_resource(max_entries=256)
-def moments(root: Path, key: str, checkpoint: str, split: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """neuron.moments; to be read only."""
-    return neuron.moments(evidence(root, key), checkpoint, split, layer)
-
-
 @st.cache_resource(max_entries=2)
 def sample(root: Path, key: str, pair: tuple[str, str], split: str) -> neuron.Sample:
     """neuron.Sample of a pair: 8 bytes for each of its words and neurons; to be read only."""
@@ -216,7 +209,6 @@ def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: n
                 ) -> tuple[card.Card, list[dict]]:
     """card.card and its Vega-Lite, with the rankings of the analysis or before they are stored; to be read only."""
     found = card.card(evidence(root, key), pair, split, name, words(root, key, split), sample(root, key, pair, split),
-                      lambda checkpoint, layer: moments(root, key, checkpoint, split, layer),
                       [rankings(root, key, checkpoint, name.layer, stored) for checkpoint in pair])
     return found, neuron_charts.charts(found)
 
@@ -225,9 +217,7 @@ def neuron_card(root: Path, key: str, pair: tuple[str, str], split: str, name: n
 def found(root: Path, key: str, pair: tuple[str, str], split: str, way: str, query: str) -> tuple[pd.DataFrame, int]:
     """search.search, and of how many words; to be read only."""
     hits = search.matches(words(root, key, split), way, query)
-    table = search.search(evidence(root, key), pair, split, hits,
-                          lambda checkpoint, layer: moments(root, key, checkpoint, split, layer))
-    return table, int(hits.sum())
+    return search.search(evidence(root, key), pair, split, hits), int(hits.sum())
 
 
 @st.cache_resource(max_entries=8)

@@ -1,7 +1,7 @@
 """A neuron's card: all that is shown of one neuron, pre-trained and fine-tuned side by side."""
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,15 +45,12 @@ class Card:
     alike: tuple[pd.DataFrame, pd.DataFrame] = field(repr=False)
 
 
-Moments = Callable[[str, int], tuple[np.ndarray, np.ndarray]]
-
-
 def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, words: pd.DataFrame, sample: Sample,
-         moments: Moments, ranked: Sequence[dict[str, Ranking]]) -> Card:
+         ranked: Sequence[dict[str, Ranking]]) -> Card:
     """The card of a neuron.
 
-    words are the split's kept ones, sample and moments are of the pair on it; ranked has neuron.rankings of its layer
-    before and after.
+    words are the split's kept ones, sample is of the pair on it; ranked has neuron.rankings of its layer before and
+    after.
     """
     values = [activation(evidence, name, split, neuron) for name in pair]
     everything = evidence.words(split)
@@ -67,7 +64,7 @@ def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, 
         found = sample.alike(name, neuron)
         return found.assign(checkpoint=found.checkpoint.map(names))
 
-    before, after = (figures(x, *moments(name, neuron.layer), neuron.index)
+    before, after = (figures(x, neuron.index in evidence.outliers(name, neuron.layer))
                      for x, name in zip(values, pair, strict=True))
     ranks = [{method: rank(ranking, neuron.index) for method, ranking in found.items()} for found in ranked]
     best = [best_label(evidence, name, neuron) for name in pair]
@@ -84,12 +81,12 @@ def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, 
 def _labels(evidence: Evidence, pair: tuple[str, str], values: list[np.ndarray], words: pd.DataFrame, neuron: Neuron
             ) -> pd.DataFrame:
     """Activations and weight by label for both checkpoints; labels in the order of their mean before fine-tuning."""
-    order = by_label(values[0], words.label).label.tolist()
+    tables = [by_label(x, words.label).set_index("label") for x in values]
+    order = tables[0].index.tolist()
     if len(order) > SHOWN:
         order = order[:SHOWN // 2] + order[-SHOWN // 2:]
-    parts = []
-    for when, name, x in zip(WHEN, pair, values, strict=True):
-        weight = pd.Series(weights(evidence, name, neuron), evidence.labels())
-        table = by_label(x, words.label).set_index("label").loc[order].reset_index()
-        parts.append(table.assign(checkpoint=when, weight=weight.reindex(order).to_numpy()))
-    return pd.concat(parts, ignore_index=True)
+    names = evidence.labels()
+    return pd.concat([
+        table.loc[order].reset_index().assign(
+            checkpoint=when, weight=pd.Series(weights(evidence, name, neuron), names).reindex(order).to_numpy())
+        for when, name, table in zip(WHEN, pair, tables, strict=True)], ignore_index=True)

@@ -72,14 +72,18 @@ class Evidence:
 
     def probes(self, checkpoint: str, layer: int) -> dict[int, Probe]:
         """The probes of a layer by their number of neurons, those of the study at least."""
-        found = self._probes(checkpoint, layer)[0]
+        found = from_arrays(self._arrays(checkpoint, layer)[0])
         if not set(self.study.spec.k) <= set(found):
             raise Missing(f"probes of {checkpoint} on layer {layer}: not all in {self.store.root}")
         return found
 
+    def outliers(self, checkpoint: str, layer: int) -> np.ndarray:
+        """The outlier neurons of a layer over the training words, see confounds.py."""
+        return self._arrays(checkpoint, layer)[0]["outliers"]
+
     def labels(self) -> tuple[str, ...]:
         """The labels that the probes tell apart, in the order of their weights."""
-        return tuple(self._probes(self.study.base, 0)[1]["labels"])
+        return tuple(self._arrays(self.study.base, 0)[1]["labels"])
 
     def ranking(self, checkpoint: str, layer: int) -> Ranking:
         """The layer's neurons by exact LCA of its whole probe."""
@@ -89,8 +93,8 @@ class Evidence:
         """(words,) index of each word's label in labels(), -1 where training does not have it."""
         return pd.Index(self.labels()).get_indexer(self.words(split).label)
 
-    def _probes(self, checkpoint: str, layer: int) -> tuple[dict[int, Probe], dict]:
+    def _arrays(self, checkpoint: str, layer: int) -> tuple[dict[str, np.ndarray], dict]:
         found = self.store.arrays(self.spec(checkpoint, layer))
         if found is None:
             raise Missing(f"probes of {checkpoint} on layer {layer}: no longer in {self.store.root}")
-        return from_arrays(found[0]), found[1]
+        return found

@@ -20,7 +20,6 @@ from explorer.specs import InputError
 
 AROUND = 20  # words of context on either side
 SILENT = 0.1  # of a neuron's largest |activation|: below it the neuron counts as silent
-OUTLYING = 3.0  # standard deviations of a layer's neurons from their mean
 SAMPLED = 2000  # words on which a neuron is compared with all others: a correlation is then good to about 0.02
 QUICK = 4_000_000  # activations of a layer that are ranked by Probeless while its card opens: some 50 ms
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
@@ -56,7 +55,7 @@ class Figures:
     mean: float
     variance: float
     sparsity: float  # share of words at which it is silent, see SILENT
-    outlier: bool  # its mean or its spread is beyond OUTLYING among the layer's neurons
+    outlier: bool  # see confounds.py
 
 
 def activation(evidence: Evidence, checkpoint: str, split: str, neuron: Neuron) -> np.ndarray:
@@ -86,21 +85,32 @@ def top_words(values: np.ndarray, words: pd.DataFrame, n: int = 20, lowest: bool
 
     values is (words,); columns of words, activation there, mean over all occurrences, and times, their number.
     """
-    frame = words.assign(activation=values)
-    order = frame.sort_values("activation", ascending=lowest, kind="stable")
-    first = order.drop_duplicates("word").head(n)
-    same = frame[frame.word.isin(first.word)].groupby("word").activation.agg(["mean", "size"])
-    return first.assign(mean=same["mean"].reindex(first.word).to_numpy(),
-                        times=same["size"].reindex(first.word).to_numpy()).reset_index(drop=True)
+    forms = pd.factorize(words.word)[0]  # (words,)
+    order = np.argsort(values if lowest else -values, kind="stable")
+    strongest = np.sort(np.unique(forms[order], return_index=True)[1])[:n]
+    rows = order[strongest]
+    times, total = np.bincount(forms), np.bincount(forms, values)
+    at = forms[rows]
+    return words.iloc[rows].assign(activation=values[rows], mean=total[at] / times[at], times=times[at]).reset_index(
+        drop=True)
 
 
 def by_label(values: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     """How activations lie label by label, highest mean first: label, n, mean and QUANTILES."""
-    groups = pd.Series(values.astype(np.float64)).groupby(np.asarray(labels, object))
-    table = groups.quantile(list(QUANTILES.values())).unstack()
-    table.columns = pd.Index(QUANTILES)
-    table = table.assign(mean=groups.mean(), n=groups.size())
-    return table.rename_axis("label").sort_values("mean", ascending=False).reset_index()
+    codes, names = pd.factorize(pd.Series(labels), sort=True)
+    n = np.bincount(codes)
+    ordered = values[np.lexsort((values, codes))].astype(np.float64)  # label after label, rising
+    table = pd.DataFrame({"label": names, **{
+        name: _quantile(ordered, n, share) for name, share in QUANTILES.items()},
+        "mean": np.bincount(codes, values) / n, "n": n})
+    return table.sort_values("mean", ascending=False, kind="stable", ignore_index=True)
+
+
+def _quantile(ordered: np.ndarray, n: np.ndarray, share: float) -> np.ndarray:
+    """(groups,) a quantile of each group of ordered values, n (groups,) of them, as NumPy interpolates it."""
+    at = np.cumsum(n) - n + share * (n - 1)
+    low = np.floor(at).astype(int)
+    return ordered[low] + (at - low) * (ordered[np.ceil(at).astype(int)] - ordered[low])
 
 
 def histogram(values: Sequence[np.ndarray], bins: int = 60) -> pd.DataFrame:
@@ -111,19 +121,11 @@ def histogram(values: Sequence[np.ndarray], bins: int = 60) -> pd.DataFrame:
                       for i, array in enumerate(values)], ignore_index=True)
 
 
-def moments(evidence: Evidence, checkpoint: str, split: str, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (neurons,) of all of a layer's neurons over the words of a split."""
-    found = evidence.activations(checkpoint, split)
-    x = found.layer(layer)[found.kept].astype(np.float32)  # (words, neurons)
-    return x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-
-
-def figures(values: np.ndarray, mean: np.ndarray, spread: np.ndarray, index: int) -> Figures:
-    """values (words,) of one neuron; mean and spread (neurons,) of its layer."""
+def figures(values: np.ndarray, outlier: bool) -> Figures:
+    """values (words,) of one neuron, and whether it is an outlier of its layer."""
     peak = np.abs(values).max(initial=0.0)
-    far = [abs(of[index] - of.mean()) > OUTLYING * of.std() for of in (mean, spread)]
     return Figures(float(values.mean()), float(values.var(dtype=np.float64)),
-                   float((np.abs(values) < SILENT * peak).mean()) if peak else 1.0, any(far))
+                   float((np.abs(values) < SILENT * peak).mean()) if peak else 1.0, outlier)
 
 
 def weights(evidence: Evidence, checkpoint: str, neuron: Neuron) -> np.ndarray:
@@ -143,7 +145,8 @@ def rankings(neurons: Neurons, checkpoint: str, layer: int) -> dict[str, Ranking
     for method in parts.METHODS:
         with suppress(Missing):
             found[method] = tables.ranking(neurons, checkpoint, layer, method)
-    if "probeless" not in found and len(neurons.evidence.codes("train")) * neurons.width <= QUICK:
+    there = neurons.evidence.activations(checkpoint, "train")
+    if "probeless" not in found and len(there.fate) * there.width <= QUICK:
         train = parts.words_of(neurons.evidence, checkpoint, layer, "train")
         once = np.ones(len(train.rows), np.int64)
         found["probeless"] = parts.rank("probeless", train, once, 0, neurons.study.request.probe)
@@ -176,7 +179,7 @@ def standardised(x: np.ndarray) -> np.ndarray:
     """(words, neurons) float32 columns of mean 0 and length 1: products are correlations; 0 if constant."""
     x = x.astype(np.float32)
     x -= x.mean(0, dtype=np.float64).astype(np.float32)
-    length = np.sqrt(np.einsum("ij,ij->j", x, x, dtype=np.float64))
+    length = np.sqrt(np.einsum("ij,ij->j", x, x))
     x /= np.where(length > 1e-6 * len(x), length, np.inf).astype(np.float32)
     return x
 
@@ -204,7 +207,7 @@ class Sample:
         """The neurons that correlate most, for good or ill: checkpoint, neuron (as text), correlation."""
         which = self.checkpoints.index(checkpoint)
         mine = self.neurons[which, neuron.layer, :, neuron.index]
-        found = mine @ self.neurons  # (checkpoints, layers, neurons)
+        found = np.einsum("w,clwn->cln", mine, self.neurons)  # 50 times as fast as mine @ self.neurons
         found[which, neuron.layer, neuron.index] = 0  # itself
         best = np.argsort(-np.abs(found), axis=None, kind="stable")[:n]
         places = zip(*np.unravel_index(best, found.shape), strict=True)

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -12,11 +11,8 @@ from explorer.neuron import Neuron
 from explorer.specs import InputError
 
 WAYS = ("words", "label", "pattern")
-SCREENED = 2000  # matching words, at most, by which neurons are screened
+SCREENED = 2000  # matching words, and others, at most, by which neurons are screened
 CANDIDATES = 50  # neurons of each checkpoint that are measured exactly
-
-Moments = Callable[[str, int], tuple[np.ndarray, np.ndarray]]
-"""Mean and standard deviation (neurons,) of a checkpoint's layer over all words."""
 
 
 def matches(words: pd.DataFrame, way: str, query: str) -> np.ndarray:
@@ -66,19 +62,17 @@ def separation(values: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
             float((np.diff(recall, prepend=0) * true / seen).sum()))
 
 
-def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: np.ndarray, moments: Moments
-           ) -> pd.DataFrame:
+def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: np.ndarray) -> pd.DataFrame:
     """The neurons that tell the hits (kept words,) bool from the rest, best average precision first.
 
     Columns neuron (text), sign (+1: high on the hits, -1: low), auc_before, auc_after, ap_before, ap_after and change,
-    ap_after minus ap_before. All neurons are screened by the distance of the hits' mean from that of all words, in
-    standard deviations; CANDIDATES of either checkpoint are then measured on all words.
+    ap_after minus ap_before. All neurons are screened by the distance of the hits' mean from that of the rest, in
+    standard deviations, on up to SCREENED of each; CANDIDATES of either checkpoint are then measured on all words.
     """
     found = {name: evidence.activations(name, split) for name in checkpoints}
     kept = np.flatnonzero(found[checkpoints[0]].kept)
-    at = kept[hits]
-    at = at[np.unique(np.linspace(0, len(at) - 1, SCREENED).astype(int))]
-    distance = np.stack([[_distance(found[name].layer(layer)[at], *moments(name, layer))
+    these, rest = _some(kept[hits]), _some(kept[~hits])
+    distance = np.stack([[_distance(found[name].layer(layer)[these], found[name].layer(layer)[rest])
                           for layer in range(found[name].n_layers)] for name in checkpoints])
     signs: dict[Neuron, int] = {}
     for row in np.argsort(-np.abs(distance).reshape(2, -1), axis=1, kind="stable")[:, :CANDIDATES]:
@@ -98,7 +92,12 @@ def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: n
     return table.iloc[np.argsort(-table[["ap_before", "ap_after"]].max(axis=1), kind="stable")].reset_index(drop=True)
 
 
-def _distance(x: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """(neurons,) how far the mean of x (words, neurons) lies from that of all words, in standard deviations of both."""
-    x = x.astype(np.float32)
-    return (x.mean(0) - mean) / np.sqrt((x.var(0) + spread**2) / 2 + 1e-12)
+def _some(rows: np.ndarray) -> np.ndarray:
+    """Up to SCREENED of them, evenly spaced."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, SCREENED).astype(int))]
+
+
+def _distance(x: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """(neurons,) how far the mean of x (words, neurons) lies from that of the rest, in standard deviations of both."""
+    x, rest = x.astype(np.float32), rest.astype(np.float32)
+    return (x.mean(0) - rest.mean(0)) / np.sqrt((x.var(0) + rest.var(0)) / 2 + 1e-12)

@@ -39,14 +39,11 @@ def predictions(x: np.ndarray, kept: np.ndarray, probes: Sequence[Probe], labels
 
     Columns place (of the word), layer, predicted, confidence, gold ('' where not known) and verdict.
     """
-    parts = []
-    for layer, probe in enumerate(probes):
-        chances = probe.probabilities(x[layer, kept])
-        best = chances.argmax(1)
-        parts.append(pd.DataFrame({"place": np.flatnonzero(kept), "layer": layer,
-                                   "predicted": np.array(labels, object)[best],
-                                   "confidence": chances.max(1).astype(float)}))
-    frame = pd.concat(parts, ignore_index=True)
+    chances = np.stack([probe.probabilities(x[layer, kept]) for layer, probe in enumerate(probes)])
+    places = np.flatnonzero(kept)
+    frame = pd.DataFrame({"place": np.tile(places, len(probes)), "layer": np.repeat(range(len(probes)), len(places)),
+                          "predicted": np.array(labels, object)[chances.argmax(2).ravel()],
+                          "confidence": chances.max(2).ravel().astype(float)})
     if gold is None:
         return frame.assign(gold="", verdict=UNKNOWN)
     truth = np.array(gold, object)[frame.place]
@@ -98,10 +95,6 @@ def _columns(text: str) -> int:
 
 def settled(frame: pd.DataFrame) -> Mapping[int, int]:
     """Place of each word that ends up right, and the layer from which on its prediction stays that."""
-    found = {}
-    for place, rows in frame.sort_values("layer").groupby("place"):
-        wrong = rows.layer[rows.verdict != RIGHT]
-        first = 0 if wrong.empty else int(wrong.max()) + 1
-        if first <= rows.layer.max():
-            found[int(str(place))] = first
-    return found
+    wrong = frame[frame.verdict != RIGHT].groupby("place").layer.max()
+    first = {place: int(wrong.get(place, -1)) + 1 for place in frame.place.unique()}
+    return {int(place): layer for place, layer in first.items() if layer <= frame.layer.max()}

@@ -39,6 +39,7 @@ from explorer.files import (
     TEMPORARY,
     Damaged,
     explained,
+    identity,
     remove,
     sealed,
     sha256,
@@ -79,7 +80,7 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self._verified: dict[Path, tuple[int, ...]] = {}  # identity of the files whose digest was found right
+        self._verified: dict[Path, list[int]] = {}  # identity of the files whose digest was found right
 
     @contextmanager
     def lock(self, key: str, while_waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
@@ -104,16 +105,18 @@ class Store:
     def activations(self, spec: ActivationSpec) -> Activations | None:
         """What is stored for the spec, or None.
 
-        Files are compared with their SHA-256 when this object first sees them: an entry that was cut short or
-        altered is warned about and counts as absent.
+        Files that are not those that the manifest was written beside (of a copied cache, or touched since) are
+        compared with their SHA-256 when this object first sees them: an entry that was cut short or altered is warned
+        about and counts as absent.
         """
         folder = self.root / "activations" / spec.key()
         if not folder.is_dir():
             return None
         try:
             manifest = json.loads(unsealed(folder / MANIFEST))
+            noted = manifest.get("noted", {})
             for name, (size, digest) in manifest["files"].items():
-                self._verify(folder / name, size, digest)
+                self._verify(folder / name, size, digest, noted.get(name))
         except (Damaged, FileNotFoundError) as error:
             _warn_damaged(folder, error)
             return None
@@ -236,16 +239,16 @@ class Store:
             lock.release()
         return True
 
-    def _verify(self, path: Path, size: int, digest: str) -> None:
-        status = path.stat()
-        identity = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._verified.get(path) == identity:
+    def _verify(self, path: Path, size: int, digest: str, noted: list[int] | None) -> None:
+        """noted: the file's identity when its digest was taken, which older manifests do not have."""
+        found = identity(path)
+        if found in (noted, self._verified.get(path)):
             return
-        if status.st_size != size:
-            raise Damaged(f"{path.name} has {status.st_size} bytes, {size} were written")
+        if found[0] != size:
+            raise Damaged(f"{path.name} has {found[0]} bytes, {size} were written")
         if sha256(path) != digest:
             raise Damaged(f"{path.name} does not agree with its SHA-256")
-        self._verified[path] = identity
+        self._verified[path] = found
 
 
 def default_root() -> Path:

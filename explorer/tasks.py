@@ -31,25 +31,35 @@ class Task:
     regression: bool = False
     header: tuple[str, ...] = ()  # names for the columns of files that have no header
     folder: str = ""  # in a GLUE folder
+    names: tuple[str, ...] = ()  # of the labels, where the files have numbers
     dev: str = "dev"
 
 
 TASKS = {
-    "sst2": Task((("sentence", "label"),), ("0", "1"), folder="SST-2"),
+    "sst2": Task((("sentence", "label"),), ("0", "1"), folder="SST-2", names=("negative", "positive")),
     "cola": Task((("sentence", "label"),), ("0", "1"), ("accuracy", "matthews"), folder="CoLA",
-                 header=("source", "label", "mark", "sentence")),
-    "mrpc": Task((("#1 String", "#2 String", "Quality"), PAIR), ("0", "1"), ("accuracy", "f1"), folder="MRPC"),
+                 header=("source", "label", "mark", "sentence"), names=("unacceptable", "acceptable")),
+    "mrpc": Task((("#1 String", "#2 String", "Quality"), PAIR), ("0", "1"), ("accuracy", "f1"), folder="MRPC",
+                 names=("not equivalent", "equivalent")),
     "rte": Task((PAIR,), ("entailment", "not_entailment"), folder="RTE"),
     "qnli": Task((("question", "sentence", "label"),), ("entailment", "not_entailment"), folder="QNLI"),
     "mnli": Task((("sentence1", "sentence2", "gold_label"), ("premise", "hypothesis", "label")),
                  ("entailment", "neutral", "contradiction"), folder="MNLI", dev="dev_matched"),
     "qqp": Task((("question1", "question2", "is_duplicate"), ("question1", "question2", "label")), ("0", "1"),
-                ("accuracy", "f1"), folder="QQP"),
+                ("accuracy", "f1"), folder="QQP", names=("not duplicate", "duplicate")),
     "stsb": Task((("sentence1", "sentence2", "score"), PAIR), metrics=("pearson", "spearman"), regression=True,
                  folder="STS-B"),
     "classification": Task(OWN),
     "regression": Task(OWN, metrics=("pearson", "spearman"), regression=True),
 }
+
+
+def class_name(task: str, label: str) -> str:
+    """What a model's label means: a number (or transformers' LABEL_1) by the task of this name, else itself."""
+    known = TASKS.get(re.sub(r"\W", "", task.lower()))
+    names = known.names if known else ()
+    found = re.fullmatch(r"(?:LABEL_)?(\d)", label)
+    return names[int(found[1])] if found and int(found[1]) < len(names) else label
 
 
 @dataclass(frozen=True)

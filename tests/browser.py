@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Download, Locator, Page, expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 120_000  # milliseconds that a busy machine is waited for; on an idle one nothing takes five seconds
@@ -57,3 +57,38 @@ def tab(browser: Browser, width: int = 1280, height: int = 900) -> Page:
     page = browser.new_context(viewport={"width": width, "height": height}).new_page()
     page.set_default_timeout(PATIENCE)
     return page
+
+
+def show(page: Page, address: str) -> None:
+    page.goto(address)
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    """Wait until nothing runs."""
+    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
+
+
+def table(page: Page, key: str) -> Locator:
+    return page.locator(f".st-key-{key} [data-testid=stDataFrame]")
+
+
+def click_row(found: Locator, row: int = 0) -> None:
+    """Tables are painted: rows are 35 pixels high, below a header as high."""
+    found.scroll_into_view_if_needed()
+    found.click(position={"x": 60, "y": 35 * (row + 1) + 17})
+
+
+def chart(page: Page, place: int) -> Locator:
+    """The page's charts from 0 on, drawn."""
+    return page.get_by_test_id("stVegaLiteChart").nth(place).locator("canvas, svg.marks").first
+
+
+def exported(page: Page, name: str, place: int = 0) -> Download:
+    """A file from the page's list of files."""
+    page.get_by_role("button", name="Export").first.click()
+    with page.expect_download() as started:
+        page.get_by_role("button", name=name, exact=True).nth(place).click()
+    page.mouse.click(2, 2)  # beside the list, which closes it
+    expect(page.get_by_text("Figures alone, on white")).to_have_count(0)
+    return started.value

@@ -1,4 +1,4 @@
-"""A study whose activations are made, not computed: noise, and one neuron that fires on one label alone."""
+"""Studies in which one neuron fires on one label alone: by activations that are made, or by a model's weights."""
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,7 @@ from explorer.evidence import Evidence
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
 
-PLANTED, LABEL = "L1:7", "VERB"
+PLANTED, WIRED, LABEL = "L1:7", "L0:7", "VERB"
 
 
 def plant(request: StudyRequest, store: Store) -> Study:
@@ -52,3 +52,29 @@ def planted(folder: Path, word: str = "cat") -> Evidence:
     request = StudyRequest(str(base), (str(tuned),), CorpusRequest(**files), k=(1, 4))
     store = Store(folder / "cache")
     return Evidence(store, plant(request, store))
+
+
+def wired(folder: Path) -> Evidence:
+    """Such a study by a model's weights: WIRED fires on the words with LABEL, before fine-tuning alone.
+
+    Their vectors, and no other's, are long in one dimension; the blocks, near the identity as they start, pass it on.
+    """
+    import torch
+    from transformers import AutoModel, AutoTokenizer
+
+    from explorer.corpus import CorpusRequest
+    from tests.tiny import build
+    from tests.words import LEXICON, write_corpus
+
+    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
+    model, index = AutoModel.from_pretrained(base), int(WIRED.partition(":")[2])
+    with torch.no_grad():
+        for table in model.embeddings.children():
+            if isinstance(table, torch.nn.Embedding):
+                table.weight[:, index] = 0
+        words = AutoTokenizer.from_pretrained(base).convert_tokens_to_ids(LEXICON[LABEL])
+        model.embeddings.word_embeddings.weight[words, index] = 1
+    model.save_pretrained(base)
+    store = Store(folder / "cache")
+    files = CorpusRequest(**write_corpus(folder))
+    return Evidence(store, run_study(StudyRequest(str(base), (str(tuned),), files, k=(1, 4)), store))

@@ -7,11 +7,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Download, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron, Sample
-from tests.browser import ROOT, served, tab
+from tests.browser import ROOT, chart, click_row, exported, served, show, tab, table
 from tests.planted import LABEL, PLANTED, planted
 
 HOSTILE = "<img/src=x/onerror=window.pwned=1>"
@@ -38,41 +38,6 @@ def page(browser_page: Page) -> Iterator[Page]:
     yield browser_page
     expect(browser_page.get_by_test_id("stException")).to_have_count(0)
     assert browser_page.evaluate("window.pwned") is None
-
-
-def show(page: Page, address: str) -> None:
-    page.goto(address)
-    settled(page)
-
-
-def settled(page: Page) -> None:
-    """Wait until nothing runs."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "notRunning")
-
-
-def table(page: Page, key: str) -> Locator:
-    return page.locator(f".st-key-{key} [data-testid=stDataFrame]")
-
-
-def click_row(found: Locator, row: int = 0) -> None:
-    """Tables are painted: rows are 35 pixels high, below a header as high."""
-    found.scroll_into_view_if_needed()
-    found.click(position={"x": 60, "y": 35 * (row + 1) + 17})
-
-
-def chart(page: Page, place: int) -> Locator:
-    """The page's charts from 0 on, drawn."""
-    return page.get_by_test_id("stVegaLiteChart").nth(place).locator("canvas, svg.marks").first
-
-
-def exported(page: Page, name: str, place: int = 0) -> Download:
-    """A file from the page's list of files."""
-    page.get_by_role("button", name="Export").first.click()
-    with page.expect_download() as started:
-        page.get_by_role("button", name=name, exact=True).nth(place).click()
-    page.mouse.click(2, 2)  # beside the list, which closes it
-    expect(page.get_by_text("Figures alone, on white")).to_have_count(0)
-    return started.value
 
 
 def test_search_finds_the_planted_neuron_and_opens_its_card(page: Page, url: str) -> None:

@@ -38,8 +38,7 @@ def pair(evidence: Evidence) -> tuple[str, str]:
 
 def find(evidence: Evidence, pair: tuple[str, str], way: str, query: str) -> pd.DataFrame:
     hits = search.matches(neuron.kept_words(evidence, "test"), way, query)
-    return search.search(evidence, pair, "test", hits,
-                         lambda name, layer: neuron.moments(evidence, name, "test", layer))
+    return search.search(evidence, pair, "test", hits)
 
 
 @pytest.mark.parametrize(("text", "found"), [("L5:117", Neuron(5, 117)), (" l0:0 ", Neuron(0, 0)),
@@ -75,12 +74,21 @@ def test_labels_come_by_their_mean() -> None:
     assert table["median"].tolist() == [2, 0]
 
 
+def test_quantiles_are_numpys() -> None:
+    random = np.random.default_rng(0)
+    values, labels = random.normal(size=200).astype(np.float32), random.choice(["a", "b", "c"], 200)
+    labels[0] = "once"
+    for row in neuron.by_label(values, labels).itertuples():
+        here = values[labels == row.label]
+        assert (row.n, row.mean) == (len(here), pytest.approx(here.mean(), abs=1e-6))
+        assert [row.q05, row.q25, row.median, row.q75, row.q95] == pytest.approx(
+            np.quantile(here, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist(), abs=1e-6)
+
+
 def test_figures_of_a_neuron_that_is_mostly_silent() -> None:
-    mean, spread = np.zeros(100), np.ones(100)
-    found = neuron.figures(np.array([0.0, 0, 0, 4]), mean, spread, 0)
+    found = neuron.figures(np.array([0.0, 0, 0, 4]), False)
     assert (found.mean, found.variance, found.sparsity, found.outlier) == (1, 3, 0.75, False)
-    spread[3] = 50
-    assert neuron.figures(np.array([0.0, 0]), mean, spread, 3).outlier
+    assert neuron.figures(np.array([0.0, 0]), True).sparsity == 1
 
 
 def test_a_histogram_counts_every_word() -> None:

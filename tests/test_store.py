@@ -1,6 +1,8 @@
 """The cache: what was written comes back, what was damaged does not, and nobody treads on another's work."""
+import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from explorer.activations import CUT, KEPT
+from explorer.files import BLANK_SEAL, sealed, sha256
 from explorer.specs import ActivationSpec, InputError, WordsSpec
 from explorer.store import Store
 
@@ -120,6 +123,46 @@ def test_damaged_activations_count_as_absent(store: Store, name: str, damage: st
         assert Store(store.root).activations(SPEC) is None
     put(store)
     assert same(Store(store.root).activations(SPEC).layer(0))  # type: ignore[union-attr]
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files whose digests are taken from now on."""
+    from explorer import store
+
+    names: list[str] = []
+    monkeypatch.setattr(store, "sha256", lambda path: names.append(path.name) or sha256(path))
+    return names
+
+
+def test_a_file_that_nobody_touched_is_not_read_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store)
+    digests = counted(monkeypatch)
+    assert Store(store.root).activations(SPEC) is not None
+    assert digests == []
+    os.utime(store.root / "activations" / SPEC.key() / "layer_02.safetensors")
+    again = Store(store.root)
+    for _ in range(2):
+        assert again.activations(SPEC) is not None
+    assert digests == ["layer_02.safetensors"]
+
+
+def test_a_copied_cache_is_read_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store)
+    digests = counted(monkeypatch)
+    copy = Store(shutil.copytree(store.root, tmp_path / "copy"))
+    assert same(copy.activations(SPEC).layer(0))  # type: ignore[union-attr]
+    assert len(digests) == 4
+
+
+def test_a_manifest_of_before_files_were_noted_holds(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(store)
+    path = store.root / "activations" / SPEC.key() / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["noted"]
+    path.write_bytes(sealed(json.dumps(manifest | {"seal": BLANK_SEAL}).encode()))
+    digests = counted(monkeypatch)
+    assert Store(store.root).activations(SPEC) is not None
+    assert len(digests) == 4
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "emptied"])

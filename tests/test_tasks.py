@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.specs import InputError
-from explorer.tasks import TASKS, Examples, Task, read_task, scores
+from explorer.tasks import TASKS, Examples, Task, class_name, read_task, scores
 
 ROWS = [("bad", "0"), ("good", "1")] * 5
 
@@ -22,6 +22,14 @@ def write(path: Path, rows: list[tuple[str, ...]], header: str = "sentence\tlabe
 
 def pairs(examples: Examples) -> set[tuple[tuple[str, ...], float]]:
     return set(zip(examples.texts, examples.targets.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(("task", "label", "name"), [
+    ("sst2", "0", "negative"), ("SST-2", "LABEL_1", "positive"), ("mrpc", "1", "equivalent"), ("sst2", "2", "2"),
+    ("mnli", "neutral", "neutral"), ("mnli", "LABEL_0", "LABEL_0"), ("", "1", "1"), ("own", "good", "good"),
+])
+def test_a_number_for_a_class_has_a_name_where_the_task_is_known(task: str, label: str, name: str) -> None:
+    assert class_name(task, label) == name
 
 
 def test_train_and_dev_are_read_as_they_stand(tmp_path: Path) -> None:
@@ -146,7 +154,7 @@ def test_labels_that_the_task_does_not_have(tmp_path: Path, task: str, label: st
 
 
 @pytest.mark.parametrize("content", [
-    b"sentence\tlabel\n\xff\xfe\t1\n", gzip.compress(b"sentence\tlabel\na\t1\n")[:-9], b"not gzip",
+    b"sentence\tlabel\n\xff\xfe\t1\n", gzip.compress(b"sentence\tlabel\na\t1\n", mtime=0)[:-9], b"not gzip",
 ])
 def test_unreadable_files(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / ("own.tsv" if content.startswith(b"sentence") else "own.tsv.gz")

@@ -2,7 +2,7 @@
 import altair as alt
 import pandas as pd
 
-from explorer.charts.sentence import DIVERGING
+from explorer.charts.sentence import DARK, DIVERGING
 from explorer.charts.theme import FONT, still
 
 CELL = 22  # pixels
@@ -25,7 +25,7 @@ def confusion(table: pd.DataFrame, which: str) -> alt.LayerChart:
         largest = max(int(table.difference.abs().max()) if len(table) else 0, 1)
         scale = alt.Scale(domain=[-largest, largest], domainMid=0, range=DIVERGING)
         colour = alt.Color("difference:Q", title="Fine-tuned minus pre-trained (words)", scale=scale, legend=LEGEND)
-        dark = f"abs(datum.difference) > {0.62 * largest}"
+        dark = f"abs(datum.difference) > {DARK * largest}"
         form = "+d"
     else:
         colour = alt.Color(f"{which}_share:Q", title="Share of the gold label", legend=LEGEND,

@@ -13,7 +13,7 @@ MARKER = 24  # pixels at the start of a line, for the checkpoint's mark
 CELL, GAP = 22, 0.6  # pixels of a row of the grid; columns between the checkpoints
 DIVERGING = ["#762a83", "#c2a5cf", "#f7f7f7", "#a6dba0", "#1b7837"]  # apart for the colour-blind, not the checkpoints'
 MARKS = dict(zip(COLOURS, ("●", "◆"), strict=True))
-DARK = 0.62  # of the scale: beyond, letters are white
+DARK = 0.75  # of the scale: beyond, letters are white
 
 
 def heatmap(frame: pd.DataFrame, title: str, unit: str) -> dict:

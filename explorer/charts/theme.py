@@ -51,7 +51,8 @@ def live(grid: pd.DataFrame, title: str, height: int, layers: list[alt.Chart | a
     if "step" in grid:
         params += [alt.param("live_step", value="", bind=alt.BindDirect(element="#live-step", event="input")),
                    alt.param("steps", value=[int(step) for step in sorted(grid.step.unique())])]
-    heading = alt.TitleParams(text=alt.expr(title), fontSize=FONT + 3, offset=8)
+    known = " && ".join(f"{name} !== ''" for name in ("live_layer", "live_k", "live_step") if name in title) or "true"
+    heading = alt.TitleParams(text=alt.expr(f"{known} ? {title} : ' '"), fontSize=FONT + 3, offset=8)
     axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
     chart = alt.LayerChart(layer=layers, title=heading, height=height, config=alt.Config(axis=axis))
     return chart.add_params(*params).properties(data=grid)

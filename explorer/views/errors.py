@@ -71,6 +71,8 @@ def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
 def _table(rows: pd.DataFrame) -> None:
     text = st.column_config.TextColumn
 
+    label = 58 if rows.gold.str.len().max() <= 6 else 96  # pixels
+
     def sure(mark: str) -> Any:
         return st.column_config.NumberColumn(f"{mark} %", format="%.0f", width=44, help="Confidence")
 
@@ -83,8 +85,8 @@ def _table(rows: pd.DataFrame) -> None:
         column_order=["left", "word", "right", "gold", "before", "confidence_before", "after", "confidence_after"],
         column_config={
             "left": text("Before", alignment="right", width=180), "word": text("Word", width=76),
-            "right": text("After", width=180), "gold": text("Gold", width=58), "before": text("●", width=58),
-            "confidence_before": sure("●"), "after": text("◆", width=58), "confidence_after": sure("◆"),
+            "right": text("After", width=180), "gold": text("Gold", width=label), "before": text("●", width=label),
+            "confidence_before": sure("●"), "after": text("◆", width=label), "confidence_after": sure("◆"),
         })
     if picked.selection.cells:
         row = rows.iloc[picked.selection.cells[0][0]]

@@ -3,7 +3,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer import cached
-from explorer.search import CANDIDATES, WAYS
+from explorer.search import CANDIDATES, SCREENED, WAYS
 from explorer.specs import InputError
 from explorer.views import address
 from explorer.views.exports import offer
@@ -20,8 +20,13 @@ EXAMPLE = {"words": "not never no", "pattern": ".*ing"}
 def show() -> None:
     """Draw the page for the query in the address."""
     page = opening("this page finds the neurons that fire on words you name")
-    if page is None:
-        return
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The query and what it finds: another one leaves the rest of the page as it is."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         way = st.segmented_control("Which neurons fire on", WAYS, required=True, format_func=NAMES.__getitem__,
                                    **address.one_of("by", WAYS, "label")) or "label"
@@ -43,8 +48,8 @@ def show() -> None:
 def _query(page: Opened, way: str) -> str:
     if way == "label":
         labels = list(page.evidence.labels())
-        return st.selectbox("Label", labels, width=260, **address.one_of("label", labels, labels[0])) or labels[0]
-    return st.text_input(NAMES[way], help=HELP[way], placeholder=EXAMPLE[way], width=360, **address.text(way))
+        return st.selectbox("Label", labels, width=270, **address.one_of("label", labels, labels[0])) or labels[0]
+    return st.text_input(NAMES[way], help=HELP[way], placeholder=EXAMPLE[way], width=270, **address.text(way))
 
 
 def _results(table: pd.DataFrame) -> None:
@@ -61,7 +66,8 @@ def _results(table: pd.DataFrame) -> None:
             "change": number("Change", format="%+.3f", help="Of average precision: fine-tuned minus pre-trained"),
             "auc_before": number("● AUC", format="%.3f"), "auc_after": number("◆ AUC", format="%.3f"),
         })
-    st.caption(f"● pre-trained, ◆ fine-tuned. All neurons of all layers are screened by the distance of means; "
-               f"{CANDIDATES} of each checkpoint are then measured on all words.")
+    st.caption(f"● pre-trained, ◆ fine-tuned. All neurons of all layers are screened by the distance of means, on at "
+               f"most {SCREENED:,} words that match and as many others; {CANDIDATES} of each checkpoint are then "
+               "measured on all words.")
     if picked.selection.cells:
         go("neuron", neuron=table.neuron[picked.selection.cells[0][0]])

@@ -25,11 +25,16 @@ LINES = 68  # pixels of a row: three lines of context; Streamlit wraps text in r
 def show() -> None:
     """Draw the page of the neuron in the address."""
     page = opening("this page shows what any of its neurons fires on")
-    if page is None:
-        return
-    controls = st.container(horizontal=True, vertical_alignment="bottom")
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The card: another neuron leaves the rest of the page as it is."""
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
     with controls:
-        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
         split = split_choice()
     if neuron is None:
         return
@@ -71,8 +76,8 @@ def _figures(card: Card) -> None:
             "variance": number("Variance", format="%.4f"),
             "silent": number("Silent", format="%.1f %%", help="Words at which |activation| is under a tenth of the "
                                                               "neuron's largest (sparsity)."),
-            "outlier": text("Outlier", help="Mean or spread more than 3 standard deviations from those of the layer's "
-                                            "neurons."),
+            "outlier": text("Outlier", help="Its mean over the training words lies over 6 standard deviations of the "
+                                            "layer's activations from the layer's mean."),
             "itself": text("Correlation", alignment="right", help="Pearson's, of the neuron after fine-tuning with "
                                                                   "itself before, on these words."),
             "best": text("LCA, best label", alignment="right", help="The label that ranks it highest."),
@@ -148,9 +153,10 @@ def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split
 def _compare(page: Opened, neuron: Neuron, split: str) -> None:
     """Two neurons, of either checkpoint, on one scatter."""
     st.subheader("Compare two neurons", anchor=False)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         x_when = _side("Across: this neuron,", "x", WHEN[0])
-        other = neuron_choice(page, "Up: neuron", "with", str(neuron))
+        other = neuron_choice(page, "Up: neuron", "with", str(neuron), below)
         y_when = _side("of the checkpoint", "y", WHEN[1])
         if other is not None:
             link("Its card", "neuron", ":material/pin_drop:", neuron=other)

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
 from explorer.evidence import Evidence
@@ -60,17 +61,18 @@ def opening(empty: str) -> Opened | None:
 
 def split_choice() -> str:
     """Which words the page looks at."""
-    return st.segmented_control("Words", SPLITS[::-1], required=True, format_func=WHICH.__getitem__,
+    return st.segmented_control("Part of the corpus", SPLITS[::-1], required=True, format_func=WHICH.__getitem__,
                                 **address.one_of("split", SPLITS, "test")) or "test"
 
 
-def neuron_choice(page: Opened, label: str, name: str, default: str) -> Neuron | None:
-    """The neuron that is typed, or in the address; says what is taken instead where there is none such."""
+def neuron_choice(page: Opened, label: str, name: str, default: str, below: DeltaGenerator) -> Neuron | None:
+    """The neuron that is typed, or in the address; where there is none such, says below what is taken."""
     text = st.text_input(label, width=220, placeholder=default, **address.text(name, default))
     try:
         return Neuron.parse(text or default, page.n_layers, page.width)
     except InputError as error:
-        problem("There is no such neuron", str(error))
+        with below:
+            problem("There is no such neuron", str(error))
         return None
 
 

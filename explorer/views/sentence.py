@@ -14,6 +14,7 @@ from explorer.card import WHEN
 from explorer.charts.sentence import MARKS, WIDTH, grid, heatmap
 from explorer.neuron import Neuron
 from explorer.specs import InputError
+from explorer.tasks import class_name
 from explorer.views import address
 from explorer.views.exports import offer
 from explorer.views.links import link
@@ -40,8 +41,13 @@ class Given:
 def show() -> None:
     """Draw the page of the sentence in the address."""
     page = opening("this page shows a sentence as its neurons and probes see it")
-    if page is None:
-        return
+    if page is not None:
+        _body(page)
+
+
+@st.fragment
+def _body(page: Opened) -> None:
+    """The sentence and all that is shown of it: another one leaves the rest of the page as it is."""
     given = _given(page)
     if not given.words:
         st.info("Type a sentence, or choose one.", icon=":material/info:")
@@ -55,15 +61,17 @@ def show() -> None:
         return
     _losses(given, readings[0])
     _task(readings)
-    _body(page, given, readings)
+    _pictures(page, given, readings)
 
 
 def _given(page: Opened) -> Given:
     """The sentence that the address names, and the fields to change it."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         split = split_choice()
         corpus = cached.sentences(page.root, page.study.key, split)
-        text, number = _named(corpus)
+        with below:
+            text, number = _named(corpus)
         st.session_state["chosen sentence"] = number
         options = sorted({*range(min(len(corpus), OFFERED)), *([] if number is None else [number])})
         st.selectbox("A sentence of the corpus", options, key="chosen sentence", on_change=_choose, index=None,
@@ -132,23 +140,25 @@ def _task(readings: list[Reading]) -> None:
     """What the checkpoints that have a head for a task say of the sentence."""
     for when, reading in zip(WHEN, readings, strict=True):
         if len(reading.task) > 1:
-            classes = ", ".join(f"{name} ({100 * chance:.0f} %)" for name, chance in reading.task[:5])
+            classes = ", ".join(f"{class_name(reading.task_name, label)} ({100 * chance:.0f} %)"
+                                for label, chance in reading.task[:5])
             st.text(f"{MARKS[when]} {when}, prediction of its task: {classes}")
         elif reading.task:
             st.text(f"{MARKS[when]} {when}, score of its task: {reading.task[0][1]:.3f}")
 
 
 @st.fragment
-def _body(page: Opened, given: Given, readings: list[Reading]) -> None:
+def _pictures(page: Opened, given: Given, readings: list[Reading]) -> None:
     """The heat-map and the grid, with what moves them."""
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
+    with controls:
         by = st.segmented_control("Colour by", [ONE, SET], required=True, **address.one_of("colour", [ONE, SET], ONE))
         neuron = label = None
         if by == SET:
             labels = [MEAN, *page.evidence.labels()]
             label = st.selectbox("What the set says for", labels, width=220, **address.one_of("for", labels, MEAN))
         else:
-            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page))
+            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
             if neuron is not None:
                 link("Its card", "neuron", ":material/pin_drop:", neuron=neuron)
         pieces = st.toggle("Sub-words", **address.yes("pieces"))

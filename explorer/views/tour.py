@@ -1,4 +1,5 @@
 """A tour in six steps that drive the pages, for a talk: a presenter's clicker (Page Down, Page Up) steps through it."""
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import streamlit as st
@@ -11,6 +12,7 @@ from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import Study
 from explorer.views.address import put
+from explorer.views.evidence import behind
 from explorer.views.links import go
 from explorer.views.studies import finished, first
 
@@ -86,6 +88,18 @@ def show(store: Store) -> None:
         if st.button("Next", shortcut="PageDown", type="primary", disabled=number == len(every), key="tour next"):
             _go(store, number + 1)
         st.button("End", shortcut="Escape", key="tour end", on_click=put, args=("tour", None))
+    if step.page == "layers":  # the later pages need it, and say so themselves
+        behind(store, study)
+
+
+def ahead(store: Store) -> None:
+    """Load what the last step, the sentence, takes, while the audience looks at the one before."""
+    study = _study(store) if st.query_params.get("tour") == "5" else None
+    if study is not None:
+        specs = dict(study.spec.checkpoints)
+        with suppress(InputError):  # the page says so
+            for name in (study.base, study.finetuned[-1]):
+                cached.reader(name, specs[name].test.checkpoint)
 
 
 def _go(store: Store, number: int) -> None:
