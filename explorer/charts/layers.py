@@ -1,6 +1,8 @@
 """Charts of one pair of checkpoints over the whole grid of layers and numbers of neurons."""
+import itertools
 import json
 import math
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
@@ -31,8 +33,7 @@ UNTRAINED = "random weights"
 
 def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], together: bool) -> list[alt.LayerChart]:
     """The three charts of the page; of a run, whose grid has a column step, they follow the slider of steps too."""
-    charts = [by_layer(grid, measure, baselines), delta_by_layer(grid, measure, together), by_k(grid, measure)]
-    return [chart.transform_filter(AT_STEP) for chart in charts] if "step" in grid else charts
+    return [by_layer(grid, measure, baselines), delta_by_layer(grid, measure, together), by_k(grid, measure)]
 
 
 def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> alt.LayerChart:
@@ -44,8 +45,8 @@ def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) 
     ends = alt.Scale(domainMin=alt.ExprRef("lows[toNumber(live_k)]"), domainMax=alt.ExprRef("highs[toNumber(live_k)]"),
                      zero=False, nice=False)
     title = f"'{measure.title} by layer, ' + {_at(grid)}"
-    chart = live(grid, title, HEIGHT, [*_baselines(baselines), _rule(x), _values(grid, x, AT_K, measure, ends)])
-    return chart.add_params(alt.param("lows", value=low.tolist()), alt.param("highs", value=high.tolist()))
+    return _live(grid, title, HEIGHT, [*_baselines(baselines), _rule(x), _values(grid, x, AT_K, measure, ends)],
+                 alt.VariableParameter("lows", value=low.tolist()), alt.VariableParameter("highs", value=high.tolist()))
 
 
 def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
@@ -57,7 +58,8 @@ def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
     low, high = _reach(grid, measure)
     ends = alt.Scale(domain=[low.min(), high.max()], zero=False, nice=False)
     title = f"'{measure.title} by number of neurons, layer ' + {LAYER}"
-    return live(grid, title, HEIGHT, [_rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
+    return _live(grid, title, HEIGHT, [
+        _rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
 
 
 def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.LayerChart:
@@ -92,7 +94,14 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     sure = "no intervals" if grid.delta_low.isna().all() else \
         f"95 % for {'all layers at once' if together else 'each layer alone'}"
     title = f"'Delta by layer, {sure}'"
-    return live(grid, title, LOW, [zero, bars, intervals, _rule(x), falls, rises])
+    return _live(grid, title, LOW, [zero, bars, intervals, _rule(x), *falls, *rises])
+
+
+def _live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | alt.LayerChart],
+          *params: alt.VariableParameter) -> alt.LayerChart:
+    """A chart that follows the sliders; along a run, that of steps too."""
+    return live(grid, title, height, layers, params=params,
+                transform=[alt.FilterTransform(AT_STEP)] if "step" in grid else [])
 
 
 def _at(grid: pd.DataFrame) -> str:
@@ -160,8 +169,9 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
         alt.Chart().mark_point(filled=True, size=70, opacity=1).encode(
             x=x, y=y, color=colour, shape=shape, tooltip=_tooltip(measure)),
         here.mark_point(filled=True, size=200, opacity=1).encode(x=x, y=y, color=colour, shape=shape),
-        *(rimmed(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
-          for condition, dy in ((upper, -17), (f"!({upper})", 19))),
+        *itertools.chain.from_iterable(
+            rimmed(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
+            for condition, dy in ((upper, -17), (f"!({upper})", 19))),
     ]
     return alt.LayerChart(layer=parts, transform=[
         alt.FilterTransform(shown), alt.FoldTransform(fold=["before", "after"], **{"as": ["role", "value"]}),

@@ -68,7 +68,7 @@ def _chart(last: int, limits: tuple[float, float]) -> alt.LayerChart:
         chart.mark_rule(color=NEUTRAL, strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q"),
         kept.mark_point(shape="diamond", filled=True, size=150, opacity=1, color=colour).encode(
             x=x, y=y, tooltip=tooltip),
-        rimmed(kept.encode(x=x, y="top:Q"), FONT, -10, alt.ColorValue(colour)),
+        *rimmed(kept.encode(x=x, y="top:Q"), FONT, -10, alt.ColorValue(colour)),
     ]
     heading = alt.TitleParams(text="", fontSize=FONT + 1, anchor="start", offset=4)
     axis = alt.AxisConfig(labelFontSize=FONT - 1, titleFontSize=FONT - 1, labelPadding=4, titlePadding=4)

@@ -66,9 +66,9 @@ def by_step(rows: pd.DataFrame) -> alt.LayerChart:
         shown.mark_point(size=25, strokeWidth=4, opacity=1).encode(x=x, y=y, color=_layers(rows), tooltip=tooltip()),
         here.transform_filter(AT_STEP).mark_point(size=120, strokeWidth=6, opacity=1).encode(
             x=x, y=y, color=_layers(rows)),
-        now,
+        *now,
     ]
-    return live(rows, f"'Delta along the run, layer ' + {LAYER} + ' strong'", HEIGHT, parts).properties(autosize=FIT)
+    return live(rows, f"'Delta along the run, layer ' + {LAYER} + ' strong'", HEIGHT, parts, autosize=FIT)
 
 
 def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> alt.LayerChart:
@@ -86,13 +86,13 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
         line.mark_point(filled=True, size=60, color=NEUTRAL, opacity=1).encode(
             x=x, y=y, tooltip=[alt.Tooltip("step:O"), alt.Tooltip("score:Q", title=f"dev {metric} (%)", format=".1f")]),
         now.mark_point(filled=True, size=190, color=NEUTRAL, opacity=1).encode(x=x, y=y),
-        rimmed(now.transform_calculate(text="format(datum.score, '.1f')").encode(x=x, y=y), FONT + 1, -16),
+        *rimmed(now.transform_calculate(text="format(datum.score, '.1f')").encode(x=x, y=y), FONT + 1, -16),
     ]
     if baseline is not None:
         parts.insert(0, alt.Chart().transform_filter(AT_STEP).mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(
             y=alt.Y("baseline:Q", scale=scale)))
     dotted = "" if baseline is None else " (dotted: one answer for all)"
-    return live(once, f"'Dev {metric} of the task{dotted}'", STRIP, parts).properties(autosize=FIT)
+    return live(once, f"'Dev {metric} of the task{dotted}'", STRIP, parts, autosize=FIT)
 
 
 def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
@@ -109,11 +109,11 @@ def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
         shown.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour, order=order, detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=colour, order=order),
         now.mark_point(size=40, strokeWidth=4, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip()),
-        rimmed(here.transform_calculate(text="datum.step").encode(x=x, y=y), FONT - 1, -14),
+        *rimmed(here.transform_calculate(text="datum.step").encode(x=x, y=y), FONT - 1, -14),
         here.transform_filter(AT_STEP).mark_point(size=120, strokeWidth=6, opacity=1).encode(x=x, y=y, color=colour),
     ]
     return live(rows, f"'Forgetting against learning, layer ' + {LAYER} + ' strong'",
-                TALL, parts).properties(autosize=FIT)
+                TALL, parts, autosize=FIT)
 
 
 def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str) -> alt.LayerChart:
@@ -132,7 +132,7 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
     parts.append(shown.transform_filter(f"{AT_LAYER} && {AT_STEP}").mark_rect(
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
-                HEIGHT, parts).properties(autosize=FIT, padding={"left": 0, "right": 0, "top": 0, "bottom": 25})
+                HEIGHT, parts, autosize=FIT, padding={"left": 0, "right": 0, "top": 0, "bottom": 25})
 
 
 def _now(x: alt.X) -> alt.Chart:

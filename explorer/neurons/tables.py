@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from explorer.evidence import Evidence, Missing
 from explorer.neurons.analysis import Cell, Neurons
@@ -155,7 +155,7 @@ def where(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
         counts.append(pd.DataFrame({"k": k, "layer": layers, "before": of_all[0], "after": of_all[1]}))
         for role, checkpoint in zip(ROLES, neurons.pair, strict=True):
             means = at[first.checkpoint == checkpoint].groupby(first.draw).mean()
-            half = t.ppf(0.975, len(means) - 2) * means[1:].std()
+            half = stdtrit(len(means) - 2, 0.975) * means[1:].std()
             centres.append({"k": k, "checkpoint": role, "centre": means[0], "low": max(means[0] - half, 0),
                             "high": min(means[0] + half, layers[-1])})
     found = pd.concat(counts, ignore_index=True)
