@@ -20,7 +20,7 @@ from explorer.specs import InputError
 
 AROUND = 20  # words of context on either side
 SILENT = 0.1  # of a neuron's largest |activation|: below it the neuron counts as silent
-SAMPLED = 2000  # words on which a neuron is compared with all others: a correlation is then good to about 0.02
+SAMPLED = 1000  # words on which a neuron is compared with all others: a correlation is then good to about 0.03
 QUICK = 4_000_000  # activations of a layer that are ranked by Probeless while its card opens: some 50 ms
 QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
