@@ -35,7 +35,7 @@ def add_neurons(commands: argparse._SubParsersAction) -> None:
                          help="whose ranking (default: %(default)s)")
     neurons.add_argument("--layer", default="all", metavar="N|all", help="of a ranking (default: %(default)s)")
     neurons.add_argument("--method", default="lca", help="lca, probeless, iou, gaussian (by mutual information), "
-                         "likelihood (gaussian by log-likelihood), l1 or random")
+                         "likelihood (gaussian by log-likelihood), l1; as controls reversed (of lca) or random")
     neurons.add_argument("--label", default="", help="rank by LCA for this label alone")
     neurons.add_argument("--top", type=int, metavar="K", help="the K best (default: all)")
     neurons.add_argument("--delta", type=float, default=1.0, help="of minimal sets, in points (default: %(default)s)")
@@ -83,9 +83,9 @@ def _table(neurons: Neurons, options: argparse.Namespace) -> tuple[pd.DataFrame,
         layer = _layer(options.layer)
         checkpoint = neurons.pair[0 if options.of == "base" else 1]
         tables.check(neurons, layer, options.method)
-        if options.method not in ("lca", "random"):
+        if options.method not in ("lca", *tables.CONTROLS):
             _compute(neurons, (tables.ranked_in(options.method),))
-        elif layer == tables.ALL:
+        elif layer == tables.ALL and options.method != "random":
             _compute(neurons, ("everywhere",))
         return (tables.ranked(neurons, checkpoint, layer, options.method, options.label, options.top),
                 {"checkpoint": checkpoint, "layer": options.layer, "method": options.method, "label": options.label})

@@ -106,10 +106,10 @@ class _InverseHessian:
         inner, norms = self.inner[np.ix_(age, age)], self.norms[np.ix_(age, age)]  # (pairs, pairs)
         scale = inner[-1, -1] / norms[-1, -1]
         upper, flat = np.triu(inner), gradient.ravel()
-        first = solve_triangular(upper, (self.steps @ flat)[age])
+        first = solve_triangular(upper, (self.steps @ flat)[age], check_finite=False)
         second = np.diag(inner) * first + scale * (norms @ first - (self.bent @ flat)[age])
         by_step, by_change = np.zeros((2, PAIRS), np.float32)
-        by_step[age] = solve_triangular(upper, second, trans="T")
+        by_step[age] = solve_triangular(upper, second, trans="T", check_finite=False)
         by_change[age] = scale * first
         return np.float32(scale) * result + (by_step @ self.steps - by_change @ self.bent).reshape(gradient.shape)
 

@@ -108,6 +108,11 @@ def shuffled(n: int, random: np.random.Generator) -> Ranking:
     return _placed(random.permutation(n))
 
 
+def backwards(ranking: Ranking) -> Ranking:
+    """A control: the worst first."""
+    return Ranking(ranking.order[::-1], ranking.score)
+
+
 def places(order: np.ndarray) -> np.ndarray:
     """(neurons,) the place of each neuron in an order, 1 for the best."""
     place = np.empty(len(order), np.int64)

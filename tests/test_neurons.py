@@ -13,7 +13,18 @@ from explorer.cli import main
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest, run_neurons
 from explorer.neurons.export import as_csv, as_json, origin
-from explorer.neurons.parts import ALL, DRAWS, LIKELIHOOD, METHODS, RESAMPLES, Words, controls, masked, moves
+from explorer.neurons.parts import (
+    ALL,
+    CONTROLS,
+    DRAWS,
+    LIKELIHOOD,
+    METHODS,
+    RESAMPLES,
+    Words,
+    controls,
+    masked,
+    moves,
+)
 from explorer.neurons.similarity import cka, correlations
 from explorer.neurons.tables import (
     audit,
@@ -26,6 +37,7 @@ from explorer.neurons.tables import (
     needed,
     overlaps,
     ranked,
+    ranking,
     where,
 )
 from explorer.probes import fit_probe
@@ -316,7 +328,7 @@ def test_a_label_that_a_split_lacks_loses_nothing(
         assert set(label_map(lacking, lacking.study.base, 1, 4).label) == {"DET", "NOUN", "VERB", "ADJ"}
 
 
-@pytest.mark.parametrize("method", [*METHODS, LIKELIHOOD, "random"])
+@pytest.mark.parametrize("method", [*METHODS, LIKELIHOOD, *CONTROLS])
 def test_every_ranking_is_there_for_one_layer_and_over_all_layers(
     neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], method: str,
 ) -> None:
@@ -325,6 +337,12 @@ def test_every_ranking_is_there_for_one_layer_and_over_all_layers(
         assert main(["neurons", "--layer", layer, "--method", method, "--csv"]) == 0
         found = pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")
         assert found.neuron.nunique() == len(found) == n
+
+
+def test_the_reversed_ranking_is_that_of_lca_with_its_worst_first(neurons: Neurons) -> None:
+    for layer in (1, ALL):
+        best, worst = (ranking(neurons, neurons.study.base, layer, name).order for name in ("lca", "reversed"))
+        assert best.tolist() == worst.tolist()[::-1]
 
 
 def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

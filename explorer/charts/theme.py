@@ -37,26 +37,23 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
 
 
 def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | alt.LayerChart],
-         ks: Sequence[int] | None = None, **more: Any) -> alt.LayerChart:
+         ks: Sequence[int] | None = None, params: Sequence[alt.VariableParameter] = (), **more: Any) -> alt.LayerChart:
     """Layers in one chart that follows the sliders; title is a Vega expression, more are properties of the chart.
 
     grid has the columns layer, k and, along a run, step; ks are the slider's numbers of neurons where they are not
     those of grid. Made at one go: to copy a chart of layers, as .properties() does, takes 0.1 s.
     """
-    along = "step" in grid
-    bound = [name for name in ("live_layer", "live_k", "live_step") if along or name != "live_step"]
-    places = {"ks": sorted(grid.k.unique()) if ks is None else ks, **({"steps": sorted(grid.step.unique())} if along
-                                                                      else {})}
+    bound, places = ["live_layer", "live_k"], {"ks": sorted(grid.k.unique()) if ks is None else ks}
+    if "step" in grid:
+        bound, places = [*bound, "live_step"], {**places, "steps": sorted(grid.step.unique())}
     known = " && ".join(f"{name} !== ''" for name in bound if name in title) or "true"
     heading = alt.TitleParams(text=alt.expr(f"{known} ? {title} : ' '"), fontSize=FONT + 3, offset=8)
     axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
-    params = [*(alt.VariableParameter(name, value="", bind=alt.BindDirect(
-                    element=f"#{name.replace('_', '-')}", event="input")) for name in bound),
-              *(alt.VariableParameter(name, value=[int(value) for value in values])
-                for name, values in places.items()),
-              *more.pop("params", ())]
-    return alt.LayerChart(data=grid, layer=list(layers), title=heading, height=height, params=params,
-                          config=alt.Config(axis=axis), **more)
+    inputs = [alt.VariableParameter(name, value="", bind=alt.BindDirect(
+        element=f"#{name.replace('_', '-')}", event="input")) for name in bound]
+    lists = [alt.VariableParameter(name, value=[int(value) for value in values]) for name, values in places.items()]
+    return alt.LayerChart(data=grid, layer=list(layers), title=heading, height=height, config=alt.Config(axis=axis),
+                          params=[*inputs, *lists, *params], **more)
 
 
 def still(chart: Any, title: str, height: int, subtitle: str = "") -> Any:

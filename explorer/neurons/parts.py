@@ -20,6 +20,7 @@ from explorer.wide import WideProbes, gather, l1_path, scores
 ALL = -1  # in place of a layer: the neurons of all layers; neuron i stands for neuron i % width of layer i // width
 METHODS = ("lca", "probeless", "iou", "gaussian", "l1")
 LIKELIHOOD = "likelihood"  # the Gaussian ranking by its slower criterion: a part by itself
+CONTROLS = ("reversed", "random")  # rankings that are to be bad: LCA's worst first, and any order
 SAMPLE = 5000  # training words that IoU, both Gaussian and the L1 path see; LCA and Probeless see all
 RESAMPLES, DRAWS = 5, 10
 FEW = 6  # of the k's, about, have retrained probes on random neurons and for each method

@@ -14,8 +14,8 @@ from scipy.special import stdtrit
 
 from explorer.evidence import Evidence, Missing
 from explorer.neurons.analysis import Cell, Neurons
-from explorer.neurons.parts import ALL, LIKELIHOOD, METHODS
-from explorer.ranking import Ranking, lca, of_label, places, shuffled
+from explorer.neurons.parts import ALL, CONTROLS, LIKELIHOOD, METHODS
+from explorer.ranking import Ranking, backwards, lca, of_label, places, shuffled
 from explorer.specs import InputError
 from explorer.study import Study
 
@@ -40,10 +40,11 @@ def ranking(neurons: Neurons, checkpoint: str, layer: int, method: str = "lca", 
     if method == "random":
         n = neurons.width * (neurons.n_layers if layer == ALL else 1)
         return shuffled(n, np.random.default_rng(0))
-    if method == "lca":
+    if method in ("lca", "reversed"):
         found = neurons.evidence.probes(checkpoint, layer)[neurons.width] if layer != ALL \
             else neurons.probe_on_all(checkpoint)
-        return of_label(found.weight, _label(neurons, label)) if label else lca(found.weight)
+        best = of_label(found.weight, _label(neurons, label)) if label else lca(found.weight)
+        return backwards(best) if method == "reversed" else best
     if label:
         raise InputError(f"label {label!r}: only lca ranks neurons for one label; got {method}")
     part = ranked_in(method)
@@ -58,8 +59,8 @@ def check(neurons: Neurons, layer: int, method: str) -> None:
     """Raise InputError for a layer or method that is not there."""
     if not ALL <= layer < neurons.n_layers:
         raise InputError(f"layer {layer}: the layers are 0 to {neurons.n_layers - 1}, or 'all'")
-    if method not in (*METHODS, LIKELIHOOD, "random"):
-        raise InputError(f"method {method!r}: takes {', '.join(METHODS)}, {LIKELIHOOD} or random")
+    if method not in (*METHODS, LIKELIHOOD, *CONTROLS):
+        raise InputError(f"method {method!r}: takes {', '.join(METHODS)}, {LIKELIHOOD}, {' or '.join(CONTROLS)}")
 
 
 def ranked_in(method: str) -> str:

@@ -5,7 +5,7 @@ import streamlit as st
 from explorer import cached
 from explorer.charts.audit import METHODS
 from explorer.neurons import tables
-from explorer.neurons.parts import ALL, LIKELIHOOD
+from explorer.neurons.parts import ALL, CONTROLS, LIKELIHOOD
 from explorer.study import title
 from explorer.views.links import by_click
 from explorer.views.neuron_place import Follow, Place, delta_choice, downloads, listed, only, over_choice
@@ -192,7 +192,7 @@ def take_away(place: Place) -> Follow:
     if not place.whole():
         return only()
     first, second, third, fourth = st.columns(4)
-    names = METHODS | {LIKELIHOOD: "Gaussian, by likelihood", "random": "Random"}
+    names = METHODS | {LIKELIHOOD: "Gaussian, by likelihood", "reversed": "LCA, reversed", "random": "Random"}
     method = first.selectbox("Ranking", list(names), key="method", bind="query-params", format_func=names.__getitem__)
     role = second.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
                                     bind="query-params")
@@ -201,9 +201,9 @@ def take_away(place: Place) -> Follow:
     if method == "lca":
         label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
                                  format_func=lambda name: name or "all labels", bind="query-params")
-    if over_all and method == "lca" and not place.needs("everywhere"):
+    if over_all and method in ("lca", "reversed") and not place.needs("everywhere"):
         return only()
-    if method not in ("lca", "random") and not place.needs(tables.ranked_in(method)):
+    if method not in ("lca", *CONTROLS) and not place.needs(tables.ranked_in(method)):
         return only()
     slot = st.container()
 
