@@ -249,7 +249,7 @@ def reading(name: str, digest: str, words: tuple[str, ...], pooling: str) -> Rea
 
 def neurons(root: Path, key: str, finetuned: str) -> Neurons:
     """The analysis of a pair, as far as it is there; what follows is called for parts that are."""
-    return Neurons(Store(root), load(root, key), finetuned)
+    return Neurons(store(), load(root, key), finetuned)
 
 
 @st.cache_resource(max_entries=64)
