@@ -29,13 +29,15 @@ RECORD = "pretraining.json"
 class Settings:
     """What a run depends on, beside text and family."""
 
-    tokens: int = 60_000_000  # sub-words of text to train on; the learning rate falls over the last of them
+    tokens: int = 60_000_000  # sub-words of text to train on
     vocabulary: int = 8000
     vocabulary_lines: int = 40_000  # of text, from which the vocabulary is learnt
     batch: int = 16  # blocks a step, 2,000 sub-words: many small steps leave the plateau soonest
     learning_rate: float = 2e-3
     warm_up: int = 200  # steps
-    cool_down: float = 0.3  # share of the tokens over which the learning rate falls to a twentieth
+    hold: int = 1000  # steps until the learning rate falls with their square root; held, BERT diverged at step 4,600
+    cool_down: float = 0.3  # share of the tokens, the last, over which it falls to a twentieth beside
+    epsilon: float = 1e-6  # of AdamW
     weight_decay: float = 0.01
     clip: float = 1.0
     seed: int = 0
@@ -75,7 +77,7 @@ class Training:
         others = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            betas=(0.9, 0.98), fused=True)
+            betas=(0.9, 0.98), eps=settings.epsilon, fused=True)
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         self.curve: list[dict[str, float]] = []
         self.files: list[str] = []  # that the run has come to
@@ -203,9 +205,9 @@ def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path
 
 
 def _share_of_rate(step: int, tokens: int, settings: Settings) -> float:
-    """Warm-up, a plateau, and a straight fall to a twentieth."""
+    """Warm-up, a plateau, a fall with the square root of steps (Vaswani et al. 2017), and a straight one at the end."""
     left = (1 - tokens / settings.tokens) / settings.cool_down
-    return min(1.0, (step + 1) / settings.warm_up) * max(0.05, min(1.0, left))
+    return min(1.0, (step + 1) / settings.warm_up, math.sqrt(settings.hold / (step + 1))) * max(0.05, min(1.0, left))
 
 
 def _tokenizer(family: Family, text: Text, settings: Settings, work: Path) -> PreTrainedTokenizerFast:
