@@ -47,9 +47,9 @@ class Wanted:
 
 def fit_layer(
     spec: LayerSpec, activations: Mapping[str, Activations], labels: Labels, wanted: Wanted, store: Store,
-    on_progress: Progress = silent,
+    below: Arrays | None = None, on_progress: Progress = silent,
 ) -> Arrays:
-    """The arrays of one layer, from the store or fitted and put there.
+    """The arrays of one layer, from the store or fitted and put there; below are those of the layer below.
 
     Two processes that want the same layer take turns.
     """
@@ -57,7 +57,7 @@ def fit_layer(
         stored = store.arrays(spec)
         arrays = {} if stored is None else dict(stored[0])
         if missing := wanted.missing(arrays):
-            _Fitting(spec, activations, labels, arrays).run(missing, on_progress)
+            _Fitting(spec, activations, labels, arrays, below or {}).run(missing, on_progress)
             what = f"probes: layer {spec.layer}, {labels.what}"
             store.put_arrays(spec, arrays, {"what": what, "labels": list(labels.inventory)})
     return arrays
@@ -67,13 +67,13 @@ class _Fitting:
     """Fits what is missing of one layer into its arrays."""
 
     def __init__(
-        self, spec: LayerSpec, activations: Mapping[str, Activations], labels: Labels, arrays: Arrays,
+        self, spec: LayerSpec, activations: Mapping[str, Activations], labels: Labels, arrays: Arrays, below: Arrays,
     ) -> None:
         self.spec, self.labels, self.arrays, self.y = spec, labels, arrays, labels.codes
         self.x = {split: activations[split].layer(spec.layer)[activations[split].kept] for split in SPLITS}
-        self.fitter = LayerProbes(self.x["train"], self.y["train"], len(labels.inventory), spec.probe,
-                                  (self.x["dev"], self.y["dev"]))
         self.width = self.x["train"].shape[1]
+        self.fitter = LayerProbes(self.x["train"], self.y["train"], len(labels.inventory), spec.probe,
+                                  (self.x["dev"], self.y["dev"]), near=from_arrays(below).get(self.width))
         self.whole = from_arrays(arrays).get(self.width) or self.fitter.fit()
         self.order = lca(self.whole.weight).order
         arrays["outliers"] = np.flatnonzero(self.fitter.outliers)

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from explorer.probes import LayerProbes
+from explorer.probe import Probe
+from explorer.probes import fit_probe
 from explorer.specs import ProbeSpec, Progress, silent
 
 PERCENT = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.25, 12.5, 25, 50, 100)  # of the words, at which the blocks end
@@ -34,16 +35,15 @@ def codelength(
     order = np.random.default_rng(spec.seed).permutation(len(y))
     ends = block_ends(len(y))
     bits = uniform_bits(ends[0], n_labels)
+    probe: Probe | None = None
     for i, (sent, end) in enumerate(pairwise(ends)):
         on_progress(i, len(ends) - 1, f"description length, block {i + 2} of {len(ends)}")
         known, block = order[:sent], order[sent:end]
-        p = _probabilities(x[known], y[known], n_labels, spec, x[block])[np.arange(len(block)), y[block]]
-        bits -= float(np.log2((sent * p.astype(np.float64) + 1) / (sent + n_labels)).sum())
+        if len(np.unique(y[known])) < 2:  # of a single label a probe would be certain
+            p = np.broadcast_to(y[known[0]] == np.arange(n_labels), (len(block), n_labels))
+        else:
+            probe = fit_probe(x[known], y[known], n_labels, spec, near=probe)
+            p = probe.probabilities(x[block])
+        right = p[np.arange(len(block)), y[block]].astype(np.float64)
+        bits -= float(np.log2((sent * right + 1) / (sent + n_labels)).sum())
     return bits
-
-
-def _probabilities(x: np.ndarray, y: np.ndarray, n_labels: int, spec: ProbeSpec, asked: np.ndarray) -> np.ndarray:
-    """(words asked for, labels) after fitting on x and y; of a single label, it is certain."""
-    if len(np.unique(y)) < 2:
-        return np.broadcast_to(np.bincount(y, minlength=n_labels) / len(y), (len(asked), n_labels))
-    return LayerProbes(x, y, n_labels, spec).fit().probabilities(asked)

@@ -190,8 +190,9 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     for checkpoint, (name, spec) in zip(checkpoints, specs, strict=True):
         for layer in range(checkpoint.n_layers):
             progress = stages.run(f"{short_name(name)}: probes on layer {layer}", corpus.train.n_words)
+            below = fitted[name][-1] if layer else None
             fitted[name].append(fit_layer(dataclasses.replace(spec, layer=layer), activations[name], labels, wanted,
-                                          store, progress))
+                                          store, below, progress))
     on_progress(999, 1000, "figures and their intervals")
     seed = request.probe.seed
     control = control_task(labels.words, labels.codes["train"], seed)["test"]

@@ -130,6 +130,19 @@ def test_a_value_that_is_not_finite_is_named_by_its_neuron(value: float) -> None
         fit_probe(x, y, LABELS, ProbeSpec())
 
 
+@pytest.mark.parametrize("known", [LABELS, LABELS - 1])
+def test_a_search_that_begins_near_a_probe_of_other_words_ends_at_the_same_optimum(known: int) -> None:
+    x, y = (np.column_stack([np.full(WORDS, 0.1, np.float32), make()[0]]), make()[1])
+    other_x, other_y = make(1)
+    few = other_y < known  # a probe that lacks a label
+    near = fit_probe(np.column_stack([other_x[:, :1], other_x])[few], other_y[few], LABELS, ProbeSpec())
+    spec = ProbeSpec(tolerance=1e-5)
+    found, alone = fit_probe(x, y, LABELS, spec, near=near), fit_probe(x, y, LABELS, spec)
+    np.testing.assert_allclose(found.weight, alone.weight, atol=5e-3)
+    assert (found.weight[0] == 0).all()  # a constant neuron, which is none nearby
+    assert fit_probe(x, y, LABELS, spec, near=alone).n_iter <= 1
+
+
 def test_a_label_that_no_training_word_has_is_never_predicted() -> None:
     x, y = make()
     probe = fit_probe(x, y, LABELS + 1, ProbeSpec())
