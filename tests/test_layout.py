@@ -73,6 +73,7 @@ def test_top_level_entries() -> None:
 
 def test_looking_at_studies_imports_no_torch() -> None:
     code = "import sys, explorer.study, explorer.jobs, explorer.charts.layers, explorer.store, explorer.models\n" \
-           "print([m for m in ('torch', 'transformers', 'sklearn') if m in sys.modules])"
+           "import explorer.cached\n" \
+           "print([m for m in ('torch', 'transformers', 'sklearn', 'scipy') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -2,6 +2,7 @@
 
 Accuracies are in percent, k is a number of neurons, a place is 1 for a ranking's best. Pairs of columns `before` and
 `after` are of the pre-trained and the fine-tuned checkpoint. Neurons are named as in L5:117.
+scipy is imported where it is used: most pages use none.
 """
 from __future__ import annotations
 
@@ -9,8 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.special import stdtrit
 
 from explorer.evidence import Evidence, Missing
 from explorer.neurons.analysis import Cell, Neurons
@@ -143,6 +142,8 @@ def where(neurons: Neurons) -> tuple[pd.DataFrame, pd.DataFrame] | None:
     The first table has the columns k, layer, before, after (numbers of neurons) and change; the second k, checkpoint,
     centre (a layer) and its 95 % interval low, high: Student's t on the standard deviation over resamples.
     """
+    from scipy.special import stdtrit
+
     table = neurons.table("everywhere")
     if table is None:
         return None
@@ -227,6 +228,8 @@ def label_map(neurons: Neurons, checkpoint: str, layer: int, top: int) -> pd.Dat
 
 def _clustered(rows: np.ndarray) -> np.ndarray:
     """Rows in an order in which like stands by like."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
     return leaves_list(linkage(rows, "ward", optimal_ordering=True)) if len(rows) > 2 else np.arange(len(rows))
 
 
