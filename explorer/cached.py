@@ -119,6 +119,12 @@ def along(root: Path, key: str, run: str) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=32)
+def run_headline(root: Path, key: str, run: str) -> list[list]:
+    """Headline figures of the Trajectory page; to be read only."""
+    return along_charts.headline(along(root, key, run), {known.name: known for known in runs(root, key)}[run])
+
+
+@st.cache_resource(max_entries=32)
 def run_charts_of(root: Path, key: str, run: str) -> dict[str, dict]:
     """Vega-Lite of the Trajectory page, by name; no dev score, no charts of it."""
     rows, of = along(root, key, run), {known.name: known for known in runs(root, key)}[run]

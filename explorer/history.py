@@ -51,6 +51,11 @@ class History:
         """The point of a checkpoint's name, or None."""
         return next((point for point in self.points if point.checkpoint == checkpoint), None)
 
+    def place(self, point: Point) -> str:
+        """How far along the run a point is, in words."""
+        total = f"of {self.steps:,}" if self.steps else ""
+        return total + (f", epoch {point.epoch:.3g}" if point.epoch is not None else "")
+
 
 def histories(checkpoints: Sequence[str]) -> list[History]:
     """The runs that these checkpoints are steps of, each with those of its steps alone; others are left out."""

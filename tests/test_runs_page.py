@@ -71,7 +71,7 @@ def test_the_first_is_slid_along_and_played(page: Page, address: str) -> None:
     page.goto(f"{address}/trajectory")
     thumb = page.locator(".st-key-step input[type=range]")
     expect(thumb).to_have_value("4")
-    step = page.get_by_test_id("stMetricValue").first
+    step = page.locator(".headline strong").first
     expect(step).to_have_text("6")
     before = drawn(page)
     thumb.press("ArrowLeft")

@@ -33,6 +33,16 @@ def test_charts_hold_all_and_follow_the_sliders(rows: pd.DataFrame, draw: object
     assert spec["autosize"]["type"] == "fit-x"
 
 
+def test_the_headline_has_the_figures_of_every_position(rows: pd.DataFrame) -> None:
+    rows.loc[rows.step == 0, ["score", "accuracy_low"]] = float("nan")
+    found = charts.headline(rows, RUN)
+    assert [len(found), len(found[0]), len(found[0][0])] == [3, 3, 2]  # steps, layers, numbers of neurons
+    assert found[2][1][0] == [["8", "of 8"], ["50.0 %", "9 training rows"], ["79.0 %", "95 %: 78.0 to 80.0"],
+                              ["−0.8", "95 %: −1.8 to +0.2"]]
+    assert [value for value, _ in found[0][2][1]] == ["0", "unknown", "78.0 %", "0.0"]
+    assert found[0][2][1][2][1] == "no interval"
+
+
 def test_a_map_has_a_number_in_every_cell_unless_there_are_too_many(rows: pd.DataFrame) -> None:
     marks = [layer["mark"]["type"] for layer in charts.delta_map(rows).to_dict()["layer"]]
     assert marks == ["rect", "text", "rect"]

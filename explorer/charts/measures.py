@@ -25,6 +25,10 @@ class Measure:
         small = abs(value) < 0.5 * 10**-self.digits
         return f"{0.0 if small else value:{'+' if signed and not small else ''}.{self.digits}f}".replace("-", "−")
 
+    def bounds(self, low: float, high: float, signed: bool = False) -> str:
+        """A 95 % interval as it is shown."""
+        return "no interval" if pd.isna(low) else f"95 %: {self.text(low, signed)} to {self.text(high, signed)}"
+
 
 MEASURES = {measure.title: measure for measure in (
     Measure("accuracy", "Accuracy"),
@@ -117,11 +121,9 @@ def headline(found: pd.DataFrame, of: Measure) -> list[list[list[list[str]]]]:
 
 
 def _bounds(row: dict, column: str, of: Measure) -> str:
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    signed = column == "delta"
     if of.split == "train":
         return "counted: no interval"
-    return "no interval" if pd.isna(low) else f"95 %: {of.text(low, signed)} to {of.text(high, signed)}"
+    return of.bounds(row[f"{column}_low"], row[f"{column}_high"], column == "delta")
 
 
 def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accuracy") -> pd.DataFrame:

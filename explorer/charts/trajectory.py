@@ -2,6 +2,7 @@
 import altair as alt
 import pandas as pd
 
+from explorer.charts.measures import MEASURES
 from explorer.charts.steps import (
     CELLS,
     FIT,
@@ -30,7 +31,9 @@ from explorer.charts.theme import (
     rimmed,
     value_axis,
 )
+from explorer.history import History
 
+SHARE = MEASURES["Accuracy"]  # how accuracies and their deltas are written
 LEVEL = ["#0d2b45", "#1d6a96", "#6fb3c8", "#e4f1e1"]  # low to high
 
 
@@ -47,6 +50,22 @@ def delta_map(rows: pd.DataFrame) -> alt.LayerChart:
     """Heat-map of the delta to the start, layer by step, at the slider's k."""
     most = _ends(rows.assign(size=rows.delta.abs().clip(0.5)), "size")[1]
     return _map(rows, "Delta to the start", shift(most), SIGNED, f"abs(datum.delta) > 0.7 * {most}")
+
+
+def headline(rows: pd.DataFrame, run: History) -> list[list[list[list[list[str]]]]]:
+    """Figures as they are shown, by step, layer and place of k: for each box its value and a note below it."""
+    points = {point.step: point for point in run.points}
+    task = f"{run.train_rows:,} training rows" if run.train_rows else "of the task"
+    steps: dict[int, dict[int, list[list[list[str]]]]] = {}
+    for row in rows.sort_values(["step", "layer", "k"]).itertuples():
+        point = points.get(row.step)
+        steps.setdefault(row.step, {}).setdefault(row.layer, []).append([
+            [f"{row.step:,}", run.place(point) if point else "the pre-trained checkpoint"],
+            ["unknown" if pd.isna(row.score) else f"{row.score:.1f} %", task],
+            [f"{SHARE.text(row.accuracy)} %", SHARE.bounds(row.accuracy_low, row.accuracy_high)],
+            [SHARE.text(row.delta, signed=True), SHARE.bounds(row.delta_low, row.delta_high, signed=True)],
+        ])
+    return [list(layers.values()) for layers in steps.values()]
 
 
 def by_step(rows: pd.DataFrame) -> alt.LayerChart:

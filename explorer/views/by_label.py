@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from streamlit.delta_generator import DeltaGenerator
 
-from explorer.views.figures import interval, signed
+from explorer.charts.measures import MEASURES
 
+SHARE = MEASURES["Accuracy"]  # how it is written, in percent and points
 FEW = 10  # words; of fewer, resamples are too much alike for an interval that could be trusted
 UNSURE = f"Points; grey where the 95 % interval holds zero, or words are under {FEW}"
 
@@ -33,8 +34,8 @@ def _row(row: Any) -> str:
     label, known = html.escape(row.label), row.delta_low == row.delta_low
     cells = [
         (label, label), (row.before, _percent(row.before)), (row.after, _percent(row.after)),
-        (abs(row.delta), signed(row.delta) if row.delta == row.delta else "–"),
-        (row.delta_low, interval(row.delta_low, row.delta_high, "+").removeprefix("95 %: ") if known else "–"),
+        (abs(row.delta), SHARE.text(row.delta, signed=True) if row.delta == row.delta else "–"),
+        (row.delta_low, SHARE.bounds(row.delta_low, row.delta_high, True).removeprefix("95 %: ") if known else "–"),
         (row.n, f"{row.n:,.0f}"),
     ]
     return (f'<tr class="{"sure" if sure else "unsure"}">'

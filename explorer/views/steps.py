@@ -33,10 +33,4 @@ def checkpoint(found: list[History]) -> str:
 def facts(known: History, point: Point) -> str:
     """One line: steps done, epochs, and the dev score."""
     score = "" if point.dev_score is None else f", dev {known.metric.replace('_', ' ')} {100 * point.dev_score:.1f} %"
-    return f"{point.step:,} steps {place(known, point)}{score}"
-
-
-def place(known: History, point: Point) -> str:
-    """How far along the run that is."""
-    total = f"of {known.steps:,}" if known.steps else ""
-    return total + (f", epoch {point.epoch:.3g}" if point.epoch is not None else "")
+    return f"{point.step:,} steps {known.place(point)}{score}"

@@ -1,6 +1,7 @@
 """The Trajectory page: probes at every step of a run, beside what the task has won by then."""
 from pathlib import Path
 
+import pandas as pd
 import streamlit as st
 
 from explorer import cached
@@ -8,7 +9,7 @@ from explorer.history import History, histories
 from explorer.study import Study, Summary
 from explorer.trajectory import alike
 from explorer.views import address, steps
-from explorer.views.figures import interval, metric, signed
+from explorer.views.figures import live
 from explorer.views.messages import plain
 from explorer.views.studies import finished, opened
 
@@ -47,8 +48,11 @@ def _without(study: Study | None, along: list[Summary]) -> None:
 
 
 def _draw(root: Path, study: Study, run: History) -> None:
-    """Charts follow the sliders by themselves: they are outside the fragment that runs when a slider is released."""
+    """Charts and figures follow the sliders by themselves: outside the fragment that runs when one is released."""
     position = st.container()
+    live({"step": "Training step", "score": f"Dev {run.metric.replace('_', ' ') or 'score'}",
+          "accuracy": "Probe accuracy", "delta": "Delta to the start (points)"},
+         cached.run_headline(root, study.key, run.name))
     drawn = cached.run_charts_of(root, study.key, run.name)
     left, right = st.columns(2, gap="large")
     left.vega_lite_chart(spec=drawn["accuracy"], key="run_accuracy")
@@ -62,36 +66,21 @@ def _draw(root: Path, study: Study, run: History) -> None:
         right.info("Nobody wrote down dev scores of this run, so there is no path of forgetting against learning. "
                    "Runs of this explorer have them in run.json, a Trainer's in trainer_state.json.")
     with position:
-        _position(root, study.key, run)
+        _position(cached.along(root, study.key, run.name))
 
 
 @st.fragment
-def _position(root: Path, key: str, run: History) -> None:
-    """The sliders, the button that plays the run, and the figures at their position."""
-    rows = cached.along(root, key, run.name)
+def _position(rows: pd.DataFrame) -> None:
+    """The sliders, and the button that plays the run."""
     last, ks = int(rows.layer.max()), sorted(rows.k.unique().tolist())
     left, middle, play, right = st.columns([6, 6, 3, 6], gap="medium", vertical_alignment="bottom")
     with left:
-        layer = st.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
+        st.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
     with middle:
-        step = steps.step(sorted(rows.step.unique().tolist()))
+        steps.step(sorted(rows.step.unique().tolist()))
     play.button("Play", key="play", icon=":material/play_arrow:", width="stretch", help="Step through the run")
     with right:
-        k = st.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
-    here = rows[(rows.layer == layer) & (rows.step == step) & (rows.k == k)].iloc[0]
-    point = next((point for point in run.points if point.step == step), None)
-    first, second, third, fourth = st.columns(4)
-    with first:
-        metric("Training step", f"{step:,}", steps.place(run, point) if point else "the pre-trained checkpoint")
-    with second:
-        known = here.score == here.score
-        metric(f"Dev {run.metric.replace('_', ' ') or 'score'}", f"{here.score:.1f} %" if known else "unknown",
-               f"{run.train_rows:,} training rows" if run.train_rows else "of the task")
-    with third:
-        metric(f"Probe accuracy, layer {layer}", f"{here.accuracy:.1f} %",
-               interval(here.accuracy_low, here.accuracy_high, ""))
-    with fourth:
-        metric("Delta to the start (points)", signed(here.delta), interval(here.delta_low, here.delta_high, "+"))
+        st.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
 
 
 def _compare(root: Path, study: Study) -> None:
