@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,6 +78,7 @@ def pairs(studies: Sequence[Study]) -> list[Pair]:
 def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
     """The six patterns, in the order of the module's account of them."""
     found = pairs(studies)
+    layers = {pair: layer_table(pair.study.table, pair.study.base, pair.finetuned) for pair in found}
     figures = {pair: (stored(Evidence(store, pair.study), pair.study.base),
                       stored(Evidence(store, pair.study), pair.finetuned)) for pair in found}
 
@@ -88,12 +89,12 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
 
     checks: list[Callable[[Pair], Verdict]] = [
         lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),
-        lambda pair: change_is_in_the_higher_layers(layer_table(pair.study.table, pair.study.base, pair.finetuned)),
+        lambda pair: change_is_in_the_higher_layers(layers[pair]),
         lambda pair: known(unchanged, ALL, pair), lambda pair: known(shifts, SHIFT, pair),
         lambda pair: known(ordered, ORDER, pair),
     ]
     lines = [_line([(pair.name, check(pair)) for pair in found]) for check in checks] if found else []
-    return [*lines[:2], _line(list(_tasks(found))), *lines[2:]] if found else []
+    return [*lines[:2], _line(list(_tasks(layers))), *lines[2:]] if found else []
 
 
 def rises(table: pd.DataFrame, base: str) -> Verdict:
@@ -204,13 +205,13 @@ def _line(found: list[tuple[str, Verdict]]) -> Line:
     return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
 
 
-def _tasks(found: Sequence[Pair]) -> Iterator[tuple[str, Verdict]]:
-    """The pattern on tasks, for each base and property that several tasks share."""
+def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]:
+    """The pattern on tasks, for each base and property that several tasks share, from the layer_table of each pair."""
     groups: dict[str, dict[str, pd.DataFrame]] = {}
-    for pair in found:
+    for pair, table in layers.items():
         of = groups.setdefault(f"{pair.study.request.corpus.property}: {short_name(pair.study.base)}", {})
         if pair.task:
-            of[pair.task] = layer_table(pair.study.table, pair.study.base, pair.finetuned)
+            of[pair.task] = table
     for name, by_task in groups.items():
         yield name, tasks_differ(by_task)
 

@@ -14,6 +14,7 @@ from explorer.specs import InputError, Progress, silent
 from explorer.store import Store
 from explorer.study import Study, load, short_name
 
+OF_ALL_WORDS = [("split", "=", "test"), ("label", "=", "")]  # the rows of a study's table that the patterns are of
 RESTORING = 0.8  # of a checkpoint's time, where what lies behind its study has to be computed again first
 
 
@@ -41,7 +42,7 @@ class Scored:
 
 def scored(keys: Sequence[str], store: Store) -> Scored:
     """Check the patterns on studies, as far as the store has what it takes."""
-    studies = [load(store, key) for key in keys]
+    studies = [load(store, key, OF_ALL_WORDS) for key in keys]
     lines = scorecard(studies, store)
     return Scored(lines, to_markdown(lines, studies), to_json(lines, studies), len(lacking(studies, store)))
 
@@ -62,7 +63,7 @@ def complete(request: ScorecardRequest, store: Store, on_progress: Progress = si
 
     Where it cannot be had for a study any more, goes on with the others, and raises InputError in the end.
     """
-    todo, failed = lacking([load(store, key) for key in request.studies], store), {}
+    todo, failed = lacking([load(store, key, OF_ALL_WORDS) for key in request.studies], store), {}
     for i, (evidence, checkpoint) in enumerate(todo):
         if evidence.study.key in failed:
             continue

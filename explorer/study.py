@@ -155,9 +155,9 @@ def finished(store: Store) -> list[Summary]:
                   key=lambda summary: summary.created, reverse=True)
 
 
-def load(store: Store, key: str) -> Study:
-    """A finished study; raises InputError when the store has none under the key."""
-    found = store.table_by_key(key)
+def load(store: Store, key: str, rows: list[tuple] | None = None) -> Study:
+    """A finished study, its table in full or some rows alone; raises InputError when the store has none of the key."""
+    found = store.table_by_key(key, rows)
     if found is None:
         raise InputError(f"study {key!r}: there is none in {store.root}; run it again, or choose another")
     meta = found.meta
