@@ -36,7 +36,7 @@ class Settings:
     learning_rate: float = 2e-3
     warm_up: int = 200  # steps
     hold: int = 1000  # steps until the learning rate falls with their square root; held, BERT diverged at step 4,600
-    cool_down: float = 0.3  # share of the tokens, the last, over which it falls to a twentieth beside
+    cool_down: float = 0.53  # share of the tokens, the last, over which it falls to a twentieth beside
     epsilon: float = 1e-6  # of AdamW
     weight_decay: float = 0.01
     clip: float = 1.0
