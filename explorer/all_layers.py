@@ -63,8 +63,12 @@ def compute(evidence: Evidence, checkpoint: str, on_progress: Progress = silent)
     x = {name: np.concatenate([part.layer(i)[part.kept] for i in range(part.n_layers)], axis=1)
          for name, part in (("train", train), ("test", test))}
     y = {name: evidence.codes(name)[part.kept] for name, part in (("train", train), ("test", test))}
-    spec = evidence.spec(checkpoint)
-    fitter = LayerProbes(x["train"], y["train"], len(evidence.labels()), dataclasses.replace(spec.probe, l2_grid=()))
+    spec, settings = evidence.spec(checkpoint), evidence.settings(checkpoint)
+    if settings.drop_outliers:  # each layer's: of all layers together others would be far out
+        for layer in range(train.n_layers):
+            x["train"][:, layer * train.width + evidence.outliers(checkpoint, layer)] = 0.0
+    fitter = LayerProbes(x["train"], y["train"], len(evidence.labels()),
+                         dataclasses.replace(settings, drop_outliers=False))
     whole = fitter.fit()
     order, n = lca(whole.weight).order, max(1, round(SHARE * x["train"].shape[1]))
     drawn = np.random.default_rng(spec.probe.seed).permutation(len(order))[:n]

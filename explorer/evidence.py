@@ -14,7 +14,7 @@ import pandas as pd
 from explorer.activations import Activations
 from explorer.probe import Probe, from_arrays
 from explorer.ranking import Ranking, lca
-from explorer.specs import InputError, LayerSpec, Progress, WordsSpec, silent
+from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, WordsSpec, silent
 from explorer.store import Store
 from explorer.study import SPLITS, Study, run_study
 
@@ -47,9 +47,19 @@ class Evidence:
         return True
 
     def restore(self, on_progress: Progress = silent) -> None:
-        """Compute what is missing; raises InputError where that cannot be had any more."""
-        if run_study(self.study.request, self.store, on_progress).key != self.study.key:
+        """Compute what is missing, where the study was computed; raises InputError where it cannot be had any more."""
+        device = "cpu" if self.spec(self.study.base).train.compute == "float32" else "cuda"
+        if run_study(self.study.request, self.store, on_progress, device).key != self.study.key:
             raise InputError(f"study {self.study.key}: its models or corpus have changed since; run it again")
+
+    def settings(self, checkpoint: str) -> ProbeSpec:
+        """Of a probe on all layers at once: the study's, of a grid the strength that most of the layers chose."""
+        probe = self.study.request.probe
+        if not probe.l2_grid:
+            return probe
+        whole, layers = max(self.study.spec.k), range(self.activations(checkpoint, "train").n_layers)
+        chosen = [self.probes(checkpoint, layer)[whole].l2 for layer in layers]
+        return dataclasses.replace(probe, l2=max(chosen, key=lambda l2: (chosen.count(l2), l2)), l2_grid=())
 
     def spec(self, checkpoint: str, layer: int = 0) -> LayerSpec:
         """What the probes of a layer depend on."""

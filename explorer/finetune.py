@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from explorer.freezing import prepare
-from explorer.models import Checkpoint, resolve
+from explorer.models import Checkpoint, load, resolve
 from explorer.runs import FRACTIONS, RESUME, FinetuneRequest, Run, into_place, opened
 from explorer.specs import InputError, Progress, silent
 from explorer.tasks import TASKS, Examples, TaskData, read_task, scores
@@ -134,10 +134,9 @@ class _Training:
     """A model in training: its weights and optimizer, the task's rows as sub-words, the losses so far."""
 
     def __init__(self, request: FinetuneRequest, base: Checkpoint, data: TaskData) -> None:
-        torch.manual_seed(request.seed)  # of the new head and of dropout
         self.base, self.data = base, data
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model, tokenizer = _load(base, data, self.device)
+        self.model, tokenizer = _load(base, data, request.seed, self.device)
         prepare(self.model, request.freeze, request.reinitialise)
         self.collate = DataCollatorWithPadding(tokenizer)
         length = min(request.max_length, base.max_length)
@@ -236,11 +235,11 @@ def _plain_errors() -> Iterator[None]:
         raise
 
 
-def _load(
-    base: Checkpoint, data: TaskData, device: torch.device,
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """The base in float32 with a new head, ready to train, and a tokenizer that can pad."""
-    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+def _load(base: Checkpoint, data: TaskData, seed: int, device: torch.device
+          ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """The base in float32 with a new head, which seed draws, and dropout's seed set; and a tokenizer that can pad."""
+    encoder, tokenizer = load(base)  # refuses weights that do not fill it; below, others would be made up
+    torch.manual_seed(seed)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # as GPT-2 has none; it is masked
     names = data.labels or ("score",)
@@ -250,6 +249,12 @@ def _load(
         problem_type="regression" if data.task.regression else "single_label_classification",
         ignore_mismatched_sizes=True,  # a head for another number of labels makes room for a new one
     )
+    if base.seed is not None:
+        drawn, own = encoder.state_dict(), set(model.base_model.state_dict())
+        if not own <= set(drawn):
+            raise InputError(f"model {base.name}: {base.model_type} with random weights cannot be fine-tuned; "
+                             "takes its pre-trained weights")
+        model.base_model.load_state_dict({name: drawn[name] for name in own})
     return model.to(device).train(), tokenizer
 
 

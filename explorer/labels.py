@@ -24,6 +24,13 @@ class Labels:
         self.sentences = {name: _sentences(split, kept[name]) for name, split in splits.items()}
         self.inventory = np.unique(self.names["train"])  # the labels that a probe tells apart, in order
         self.codes = {name: pd.Index(self.inventory).get_indexer(names) for name, names in self.names.items()}
+        for name, codes in self.codes.items():
+            if not len(codes):
+                raise InputError(f"{name}: the model keeps none of its {len(kept[name])} words, which its maximum "
+                                 "length cuts off or its tokenizer drops")
+            if (codes == UNSEEN).all():
+                raise InputError(f"{name}: training has none of its labels, such as {self.names[name][0]!r}; it has "
+                                 f"{', '.join(map(repr, self.inventory[:5]))}")
         self.notes = [note for name in splits for note in self._notes(name, ~kept[name])]
         if len(self.inventory) < 2:
             raise InputError(f"property {corpus.property}: every training word that the model keeps has the label "

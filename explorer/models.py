@@ -302,6 +302,8 @@ def _max_length(folder: Path, config: dict) -> int:
         positions = limit if isinstance(limit, int | float) else None
     elif positions is not None and config["model_type"] in OFFSET_POSITIONS:
         positions -= (1 if config.get("pad_token_id") is None else config["pad_token_id"]) + 1
+    if positions is not None and positions < 1:
+        raise InputError(f"{folder / 'config.json'}: its positions leave room for {positions} sub-words")
     return min(int(positions or LONGEST), LONGEST)
 
 

@@ -50,11 +50,12 @@ def minimise(
     has converged when no entry of the gradient, with L1 of the least subgradient, exceeds spec.tolerance.
     """
     value, gradient = objective(theta)
+    most = spec.max_iter * (10 if spec.l1 else 1)
     inverse_hessian = _InverseHessian(metric, theta.size)
-    for n_iter in range(spec.max_iter + 1):
+    for n_iter in range(most + 1):
         steepest = _least_subgradient(theta, gradient, l1)
         converged = bool(np.abs(steepest).max() <= spec.tolerance)
-        if converged or n_iter == spec.max_iter:
+        if converged or n_iter == most:
             break
         direction = -inverse_hessian(steepest)
         direction[(l1 > 0) & (direction * steepest >= 0)] = 0.0

@@ -159,8 +159,7 @@ def _check(x: np.ndarray, y: np.ndarray, n_labels: int, spec: ProbeSpec, dev: La
     if x.ndim != 2 or x.dtype.kind != "f":
         raise InputError(f"activations: got {x.dtype} {x.shape}; a probe takes floats (words, neurons)")
     _check_labels(y, len(x), n_labels)
-    if min(spec.l1, spec.l2, *spec.l2_grid) < 0 or spec.tolerance <= 0 or spec.max_iter < 1:
-        raise InputError(f"{spec}: penalties take 0 or more, tolerance and max_iter more than 0")
+    spec.check()
     if spec.l2_grid and dev is None:
         raise InputError("l2_grid: given without dev words to choose on")
 

@@ -85,8 +85,9 @@ class ConlluLayout:
             if line.startswith("#"):
                 continue
             if len(cells) != 10 or not re.fullmatch(r"\d+([-.]\d+)?", cells[0]) or not cells[1].strip():
-                raise InputError(f"{self.path}, line {number}: {line[:60]!r} has {len(cells)} columns; CoNLL-U takes "
-                                 "ten, with tabs between: a number, a word, ...")
+                found = f"{len(cells)} columns" if len(cells) != 10 else "no number" if cells[1].strip() else "no word"
+                raise InputError(f"{self.path}, line {number}: {line[:60]!r} has {found}; CoNLL-U takes ten columns, "
+                                 "with tabs between: a number, a word, ...")
             if cells[0].isdigit():
                 lines.append(line)
         if not lines:
@@ -132,9 +133,10 @@ class ColumnLayout:
         if len(cells) != self.width:
             raise InputError(f"{self.path}, line {number}: {len(cells)} columns in {text[:60]!r}; the first line of "
                              f"words has {self.width}")
-        if self.header and tuple(cells) == self.header:
+        bare = [cell.strip() for cell in cells]
+        if self.header and tuple(bare) == self.header:
             return None
-        if "" in (bare := [cell.strip() for cell in cells]):
+        if "" in bare:
             raise InputError(f"{self.path}, line {number}: an empty cell in {text[:60]!r}; takes a word and a label")
         return bare
 
@@ -170,7 +172,8 @@ def _layout(path: str, columns: tuple[int, int] | None, separator: str | None) -
     if first is None:
         raise InputError(f"{path}: holds no words; takes CoNLL-U, a column file or TSV with a header")
     cells = first.split("\t")
-    if separator is None and columns is None and len(cells) == 10 and re.fullmatch(r"\d+([-.]\d+)?", cells[0]):
+    numbered = len(cells) == 10 and re.fullmatch(r"\d+([-.]\d+)?", cells[0])
+    if separator is None and columns is None and (numbered or ".conllu" in Path(path).suffixes):
         return ConlluLayout(path)
     separator = separator or ("\t" if "\t" in first else None)
     cells = [cell.strip() for cell in _split(first, separator)]
@@ -229,6 +232,8 @@ def _lines(path: str) -> Iterator[tuple[int, str]]:
 
 
 def _open(path: Path) -> IO[bytes]:
+    if path.is_fifo():
+        raise InputError(f"{path}: is a pipe; takes a file, which is read more than once")
     with path.open("rb") as file:
         start = file.read(2)
     opener: Callable[[Path, str], Any] = MAGIC.get(start, open)

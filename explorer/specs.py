@@ -4,6 +4,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -60,9 +61,18 @@ class ProbeSpec(Spec):
     l2_grid: tuple[float, ...] = ()  # when not empty: the strength with the best dev accuracy is taken
     standardise: bool = True  # without it weights of small-variance neurons look unimportant
     tolerance: float = 1e-4  # largest absolute entry of the gradient at the end
-    max_iter: int = 200
+    max_iter: int = 200  # ten times as many where l1 shortens the steps
     drop_outliers: bool = False  # leave out neurons beyond 6 standard deviations of their layer (confounds.py)
     seed: int = 0  # of the control task's labels, the order in the description length, and the resamples
+
+    def check(self) -> None:
+        """Raises InputError for a setting that is out of range."""
+        for name, values, least in (("l2", (self.l2,), 0), ("l1", (self.l1,), 0), ("l2_grid", self.l2_grid, 0),
+                                    ("max_iter", (self.max_iter,), 1), ("seed", (self.seed,), 0)):
+            if wrong := [value for value in values if not least <= value < math.inf]:
+                raise InputError(f"{name}: got {wrong[0]:g}; takes {least} or more")
+        if not 0 < self.tolerance < math.inf:
+            raise InputError(f"tolerance: got {self.tolerance:g}; takes more than 0")
 
     @classmethod
     def from_dict(cls, fields: dict) -> ProbeSpec:

@@ -158,8 +158,8 @@ class Store:
         """Store named arrays and JSON-able meta, of which `what` says in words what they are."""
         self._put(spec, ARRAYS, pack(arrays, {"explorer": _describe(spec, meta), "seal": BLANK_SEAL}))
 
-    def tables(self, kind: str) -> list[tuple[str, dict]]:
-        """Key and meta of every table whose spec is of the named class; reads their footers alone."""
+    def tables(self, kind: str) -> list[tuple[str, dict, dict]]:
+        """Key, spec and meta of every table whose spec is of the named class; reads their footers alone."""
         found = []
         for path in sorted((self.root / "results").glob(f"*{TABLE}")):
             try:
@@ -168,7 +168,7 @@ class Store:
                 _warn_damaged(path, error)
                 continue
             if description["kind"] == kind:
-                found.append((path.stem, description["meta"]))
+                found.append((path.stem, description["spec"], description["meta"]))
         return found
 
     def put_table(self, spec: Spec, frame: pd.DataFrame, meta: dict | None = None) -> None:

@@ -22,6 +22,7 @@ from explorer.figures import COLUMNS, tabulate
 from explorer.labels import SPLITS, Labels, flat
 from explorer.layer import Arrays, Wanted, fit_layer
 from explorer.models import Checkpoint, check_pair, place, resolve, tuning
+from explorer.probe import from_arrays
 from explorer.ranking import k_grid
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
 from explorer.store import SHIPPED, Activations, Store
@@ -65,6 +66,13 @@ class StudySpec(Spec):
     control: tuple[int, ...] = ()  # those of k that have a control task
     description: bool = False
 
+    @property
+    def made_of(self) -> tuple[str, ...]:
+        """Digests: of words and labels, then of each checkpoint. Names and paths may come to stand for other things."""
+        first = self.checkpoints[0][1]
+        data = digest(first.labels, *(getattr(first, split).words for split in SPLITS))
+        return data, *(spec.train.checkpoint for _, spec in self.checkpoints)
+
     @classmethod
     def from_dict(cls, fields: dict) -> StudySpec:
         """The spec that as_dict, or its JSON, was made of."""
@@ -93,6 +101,10 @@ class Study:
         return self.request.finetuned
 
     @property
+    def made_of(self) -> tuple[str, ...]:
+        return self.spec.made_of
+
+    @property
     def title(self) -> str:
         return title(self.request)
 
@@ -111,6 +123,7 @@ class Summary:
     created: str
     request: StudyRequest
     shipped: bool  # with the explorer
+    made_of: tuple[str, ...] = ()  # see StudySpec
 
 
 def title(request: StudyRequest) -> str:
@@ -143,15 +156,16 @@ def short_name(name: str) -> str:
 def finished(store: Store) -> list[Summary]:
     """The studies in the store, newest first, but for those that another has gone on with, checkpoint by checkpoint."""
     found = []
-    for key, meta in store.tables("StudySpec"):
+    for key, spec, meta in store.tables("StudySpec"):
         try:
             request = StudyRequest.from_dict(meta["request"])
         except (KeyError, TypeError):  # of a version that asked for other things: to be run again
             continue
-        found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED))))
-    grown = {dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n])
+        found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED)),
+                             StudySpec.from_dict(spec).made_of))
+    grown = {(dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n]), summary.made_of[:n + 2])
              for summary in found for n in range(1, len(summary.request.finetuned))}
-    return sorted((summary for summary in found if summary.request not in grown),
+    return sorted((summary for summary in found if (summary.request, summary.made_of) not in grown),
                   key=lambda summary: summary.created, reverse=True)
 
 
@@ -165,19 +179,20 @@ def load(store: Store, key: str, rows: list[tuple] | None = None) -> Study:
                  tuple(meta["notes"]), meta["created"], meta.get("made", {}))
 
 
-def run_study(request: StudyRequest, store: Store, on_progress: Progress = silent) -> Study:
-    """Compute what the store does not have yet and return the study.
+def run_study(request: StudyRequest, store: Store, on_progress: Progress = silent, device: str | None = None) -> Study:
+    """Compute what the store does not have yet and return the study; device is where models run, see extract.
 
     Activations are kept per checkpoint and split, probes per checkpoint and layer: a run that was killed goes on
     where it stopped, and a study that shares parts with earlier ones computes only the rest. Raises InputError
     for whatever the user can mend.
     """
+    request.probe.check()
     on_progress(0, 1, "reading the corpus")
     corpus = read_corpus(request.corpus)
     checkpoints = _checkpoints(request, on_progress)
     k = _k(request.k, checkpoints[0].width)
     stages = _Stages(corpus, checkpoints, on_progress)
-    activations = {c.name: _activations(c, corpus, request, store, stages) for c in checkpoints}
+    activations = {c.name: _activations(c, corpus, request, store, stages, device) for c in checkpoints}
     of_labels = _labels_digest(corpus)
     _keep_words(corpus, of_labels, store)
     specs = tuple(
@@ -198,7 +213,7 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     control = control_task(labels.words, labels.codes["train"], seed)["test"]
     table = tabulate(fitted, labels, wanted, control, seed)
     study_spec = StudySpec(specs, k, wanted.control, wanted.description)
-    notes = (*labels.notes, *_outliers(fitted))
+    notes = (*labels.notes, *_outliers(fitted), *_unfinished(fitted, k))
     study = Study(study_spec.key(), table, study_spec, request, notes, _now(), _made(labels, checkpoints))
     store.put_table(study_spec, table, {
         "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": notes,
@@ -257,15 +272,15 @@ def _checkpoints(request: StudyRequest, on_progress: Progress) -> list[Checkpoin
     return [base, *found]
 
 
-def _activations(checkpoint: Checkpoint, corpus: Corpus, request: StudyRequest, store: Store, stages: _Stages
-                 ) -> dict[str, Activations]:
+def _activations(checkpoint: Checkpoint, corpus: Corpus, request: StudyRequest, store: Store, stages: _Stages,
+                 device: str | None) -> dict[str, Activations]:
     from explorer.extract import extract
 
     found = {}
     for split in (corpus.train, corpus.dev, corpus.test):
         progress = stages.run(f"{short_name(checkpoint.name)}: activations of {split.name}",
                               _Stages.EXTRACTION * split.n_words * checkpoint.n_layers)
-        found[split.name] = extract(checkpoint, split, store, request.pooling, on_progress=progress)
+        found[split.name] = extract(checkpoint, split, store, request.pooling, device=device, on_progress=progress)
     return found
 
 
@@ -291,6 +306,18 @@ def _outliers(fitted: dict[str, list[Arrays]]) -> list[str]:
            for name, layers in fitted.items()}
     return [f"{short_name(name)}: neurons whose mean lies over {FAR:g} standard deviations from their layer's: "
             f"{', '.join(neurons)}" for name, neurons in far.items() if neurons]
+
+
+def _unfinished(fitted: dict[str, list[Arrays]], ks: Sequence[int]) -> list[str]:
+    """A note for each checkpoint some of whose probes did not come to the tolerance."""
+    notes = []
+    for name, layers in fitted.items():
+        ended = [f"layer {layer}, {k} neurons" for layer, arrays in enumerate(layers)
+                 for k, probe in from_arrays(arrays).items() if k in ks and not probe.converged]
+        if ended:
+            notes.append(f"{short_name(name)}: {len(ended)} probes ended before they came to the tolerance: "
+                         f"{'; '.join(ended[:5])}{'; ...' if len(ended) > 5 else ''}")
+    return notes
 
 
 def _made(labels: Labels, checkpoints: Sequence[Checkpoint]) -> dict:

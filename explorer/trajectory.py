@@ -49,16 +49,17 @@ def forgotten(trajectory: pd.DataFrame) -> float:
     return -float(end.delta.mean())
 
 
-def alike(request: StudyRequest) -> StudyRequest:
-    """What two studies share whose runs may be compared."""
-    return dataclasses.replace(request, finetuned=(), k=())
+def alike(study: Study | Summary) -> tuple[StudyRequest, tuple[str, ...]]:
+    """What two studies share whose runs may be compared: what was asked for, the data and the base."""
+    return dataclasses.replace(study.request, finetuned=(), k=()), study.made_of[:2]
 
 
-def gone_on(request: StudyRequest, studies: Sequence[Summary]) -> Summary | None:
-    """The first of the studies that is the same but for more checkpoints after those of the request."""
-    n = len(request.finetuned)
-    return next((study for study in studies if len(study.request.finetuned) > n and dataclasses.replace(
-        study.request, finetuned=study.request.finetuned[:n]) == request), None)
+def gone_on(study: Study | Summary, studies: Sequence[Summary]) -> Summary | None:
+    """The first of the studies that is the same but for more checkpoints after those of this one."""
+    n = len(study.request.finetuned)
+    return next((other for other in studies if len(other.request.finetuned) > n and dataclasses.replace(
+        other.request, finetuned=other.request.finetuned[:n]) == study.request
+        and other.made_of[:n + 2] == study.made_of), None)
 
 
 def compared(studies: Sequence[Study]) -> list[tuple[History, pd.DataFrame]]:

@@ -40,7 +40,8 @@ def find(study: Study, studies: Iterable[Summary]) -> tuple[str, str] | None:
     named: list[Study | Summary] = [study, *studies]
     for other in named:
         names = [name for name in (other.request.base, *other.request.finetuned) if _is(name, study.request.base)]
-        if names and _settings(other.request) == _settings(study.request):
+        same_data = other.made_of[:1] == study.made_of[:1]
+        if names and same_data and _settings(other.request) == _settings(study.request):
             return other.key, names[0]
     return None
 

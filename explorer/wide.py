@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from explorer.confounds import outliers
 from explorer.optimise import Objective, metric, minimise, surprise, workers
 from explorer.probe import Probe
 from explorer.probes import LayerProbes, parameters
@@ -30,11 +31,12 @@ class WideProbes:
                  spec: ProbeSpec) -> None:
         """Take layers, each (all words, neurons), the (words,) rows to train on and their labels y (words,).
 
-        Raises InputError for activations that are not finite, naming the neuron, for labels that are all the same and
-        for an L1 penalty, which this search does not take.
+        Outliers, where the settings leave them out, are those of each layer. Raises InputError for activations that are
+        not finite, naming the neuron, for labels that are all the same, and for an L1 penalty or a grid of strengths,
+        which this search does not take.
         """
-        if spec.l1:
-            raise InputError(f"l1: {spec.l1:g}; a probe on all layers at once takes 0")
+        if spec.l1 or spec.l2_grid:
+            raise InputError(f"l1: {spec.l1:g}, l2_grid: {spec.l2_grid}; a probe on all layers takes 0 and none")
         if len(np.unique(y)) < 2:
             raise InputError("labels: the training words have one; a probe takes two or more")
         self.layers, self.rows, self.spec = layers, rows, spec
@@ -48,10 +50,9 @@ class WideProbes:
     def fit(self, counts: np.ndarray | None = None, start: Probe | None = None) -> Probe:
         """Fit one probe; counts (words,) says how often each word counts, once by default.
 
-        The search begins at start, another probe of the same neurons. The strength is that of the settings, out of a
-        grid the first.
+        start is another probe of the same neurons: the search begins there, and its strength is kept.
         """
-        l2 = self.spec.l2_grid[0] if self.spec.l2_grid else self.spec.l2
+        l2 = self.spec.l2 if start is None else start.l2
         theta = np.zeros((1 + self.width, len(self.present)), np.float32)
         theta[0] = np.log(self.prior)
         if start is not None:
@@ -101,7 +102,7 @@ class WideProbes:
         return z
 
     def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation (neurons,) float32, infinite for a constant neuron, so that it becomes 0."""
+        """Mean, and what to divide by (neurons,) float32: infinity for a constant neuron, so that it becomes 0."""
         n, mean, squares = 0, np.zeros(self.width), np.zeros(self.width)
         low, high = np.full(self.width, np.inf, np.float32), np.full(self.width, -np.inf, np.float32)
         with np.errstate(invalid="ignore", over="ignore"):
@@ -118,7 +119,12 @@ class WideProbes:
         if len(bad):
             layer, neuron = divmod(int(bad[0]), self.layers[0].shape[1])
             raise InputError(f"activations: neuron L{layer}:{neuron} has values that are nan, inf or beyond float32")
-        scale[low == high] = np.inf
+        constant = low == high
+        if self.spec.drop_outliers:
+            ends = np.cumsum([layer.shape[1] for layer in self.layers])[:-1]
+            parts = zip(np.split(mean, ends), np.split(scale, ends), strict=True)
+            constant |= np.concatenate([outliers(*part) for part in parts])
+        scale = np.where(constant, np.inf, scale if self.spec.standardise else 1.0)
         return mean.astype(np.float32), scale.astype(np.float32)
 
     def _gram(self) -> np.ndarray:

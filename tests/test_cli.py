@@ -130,7 +130,10 @@ def test_several_tasks_at_once_and_a_study_of_a_whole_run(
     ({"csv": "/tmp"}, "--csv /tmp: is a folder"),
     ({"limit": "0"}, "limit"),
     ({"seed": "-1"}, "seed"),
-    ({"l2": "-1"}, "penalties"),
+    ({"l2": "-1"}, "l2: got -1"),
+    ({"l2": "nan"}, "l2: got nan"),
+    ({"l1": "inf"}, "l1: got inf"),
+    ({"probe-seed": "-1"}, "seed: got -1"),
 ])
 def test_input_that_cannot_be_used(
     given: dict[str, str], capsys: pytest.CaptureFixture[str], changed: dict[str, str], message: str,
@@ -156,6 +159,14 @@ def test_options_that_cannot_be_read(
         main(arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m explorer cache | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False,
+                          env=os.environ | {"EXPLORER_CACHE": str(ROOT / "cache")})
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("0", "141")  # it may have written all before head ended
 
 
 def test_a_full_disk_leaves_the_old_csv(tmp_path: Path) -> None:

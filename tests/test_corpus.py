@@ -1,6 +1,7 @@
 """Corpora: every format as it comes, splits that are the same every time, and what malformed files get."""
 import gzip
 import lzma
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def test_words_and_labels_with_a_header(tmp_path: Path) -> None:
     assert properties(path) == ["sem", "ccg"]
     assert corpus(path, property="CCG").train.labels == (("n/n", "n"), ("np/n",))
     assert corpus(path, property="sem").train.sentences == (("brown", "dog"), ("a",))
+    spaced = write(tmp_path / "b.tsv", HEADED.replace("\t", " \t", 1))
+    assert corpus(spaced, property="sem").train.sentences == (("brown", "dog"), ("a",))
 
 
 def test_a_column_may_number_the_sentences(tmp_path: Path) -> None:
@@ -155,6 +158,7 @@ BAD = {
     "truncated gz": (gzip.compress(CONLLU.encode() * 50)[:-40], "cut off or damaged"),
     "a column twice": (b"word\tpos\tpos\na\tX\tY\n", "header.*'pos' twice"),
     "CoNLL-U with spaces": (f"1\ta{ROW}\n2\tb{ROW}\n".replace("\t", " ").encode(), "ten columns with spaces.*tabs"),
+    "no word's number": (f"1\ta{ROW}\nx\tb{ROW}\n".encode(), "line 2.*no number"),
     "one class": (b"a X\nb X\n", "the same label.*'X'"),
 }
 
@@ -164,6 +168,17 @@ def test_malformed_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = write(tmp_path / "bad.txt", content)
     with pytest.raises(InputError, match=f"bad.txt.*{message}"):
         corpus(path)
+
+
+def test_a_treebank_is_known_by_its_name_when_its_first_line_is_ragged(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"line 1.*9 columns; CoNLL-U takes ten"):
+        corpus(write(tmp_path / "a.conllu", f"1\ta{ROW}\n".replace("\t_", "", 1)))
+
+
+def test_a_pipe_is_refused_since_files_are_read_twice(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="is a pipe; takes a file"):
+        corpus(str(tmp_path / "pipe"))
 
 
 @pytest.mark.parametrize(("options", "message"), [

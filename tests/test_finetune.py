@@ -4,6 +4,7 @@ import itertools
 import json
 import lzma
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +17,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
 
 from explorer import finetune as finetune_module
 from explorer import runs
 from explorer.finetune import FinetuneRequest, finetune
-from explorer.models import check_pair, resolve, steps
+from explorer.models import check_pair, load, resolve, steps
 from explorer.specs import InputError
 from explorer.tasks import read_task
 from tests.tiny import build
@@ -352,6 +353,26 @@ def test_every_architecture_is_fine_tuned(asked: FinetuneRequest, tmp_path: Path
     base = build(tmp_path / "base", kind, seed=0)
     run = finetune(dataclasses.replace(asked, model=str(base), out=str(tmp_path / "run"), epochs=1, fractions=(1,)))
     check_pair(resolve(str(base)), resolve(str(run / "checkpoint-3")))
+
+
+def test_random_weights_are_fine_tuned_as_they_are_probed(asked: FinetuneRequest, tmp_path: Path) -> None:
+    name = f"random:{asked.model}"
+    start = weights(finetune(changed(asked, tmp_path, model=name, fractions=(0,))) / "checkpoint-0")
+    drawn = load(resolve(name))[0].state_dict()
+    assert all(torch.equal(drawn[key.removeprefix("bert.")], value) for key, value in start.items() if "bert." in key)
+    assert not torch.equal(load_file(Path(asked.model) / "model.safetensors")["embeddings.word_embeddings.weight"],
+                           start["bert.embeddings.word_embeddings.weight"])
+
+
+def test_weights_that_do_not_fill_the_encoder_are_refused(asked: FinetuneRequest, tmp_path: Path) -> None:
+    folder = tmp_path / "base"
+    shutil.copytree(asked.model, folder)
+    whole = load_file(folder / "model.safetensors")
+    save_file({name: value for name, value in whole.items() if "layer.1." not in name}, folder / "model.safetensors",
+              {"format": "pt"})
+    with pytest.raises(InputError, match="lack 16 of its parameters"):
+        finetune(changed(asked, tmp_path, model=str(folder)))
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
 def test_a_head_for_another_task_makes_room(asked: FinetuneRequest, run: Path, tmp_path: Path) -> None:

@@ -191,9 +191,10 @@ def test_relabelled_is_a_probe_for_the_other_labels() -> None:
     np.testing.assert_array_equal(found.weight, direct.weight)
 
 
-@pytest.mark.parametrize("change", [{"l2": -1.0}, {"l1": -1.0}, {"tolerance": 0.0}, {"max_iter": 0}])
+@pytest.mark.parametrize("change", [{"l2": -1.0}, {"l1": -1.0}, {"tolerance": 0.0}, {"max_iter": 0}, {"l2": np.nan},
+                                    {"l1": np.inf}, {"l2_grid": (0.1, np.nan)}, {"seed": -1}])
 def test_settings_out_of_range_are_refused(change: dict) -> None:
-    with pytest.raises(InputError, match="penalties take"):
+    with pytest.raises(InputError, match="takes"):
         fit_probe(*make(), LABELS, dataclasses.replace(ProbeSpec(), **change))
 
 

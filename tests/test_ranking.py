@@ -5,7 +5,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from explorer.gaussian import PRIOR, gaussian
-from explorer.probes import fit_probe
+from explorer.probes import LayerProbes, fit_probe
 from explorer.ranking import (
     Ranking,
     iou,
@@ -186,6 +186,21 @@ def test_a_probe_on_all_layers_is_the_probe_on_their_neurons_side_by_side(monkey
     np.testing.assert_allclose(scores(found, layers, rows), wanted.logits(beside), atol=1e-2)
     assert found.weight[5].tolist() == [0.0, 0.0]
     np.testing.assert_array_equal(gather(layers, rows, np.array([9, 1])), beside[:, [9, 1]])
+
+
+@pytest.mark.parametrize("change", [{"standardise": False}, {"drop_outliers": True}])
+def test_a_probe_on_all_layers_heeds_the_settings_of_a_study(change: dict) -> None:
+    x, y = noise(neurons=64)
+    x[:, 1] += y
+    x[:, 2] = 5 * x[:, 2] + 100  # far out in its layer, though not beside a wider one
+    spec = ProbeSpec(tolerance=1e-6, **change)
+    wanted = fit_probe(x, y, LABELS, spec)
+    found = WideProbes([x, 1000 * noise(seed=1, neurons=64)[0]], np.arange(WORDS), y, LABELS, spec)
+    np.testing.assert_array_equal(np.isinf(found._scale[:64]), LayerProbes(x, y, LABELS, spec).outliers
+                                  & spec.drop_outliers)
+    alone = WideProbes([x], np.arange(WORDS), y, LABELS, spec).fit()
+    np.testing.assert_allclose(alone.weight, wanted.weight, atol=1e-3)
+    np.testing.assert_allclose(alone.scale, wanted.scale, rtol=1e-5)
 
 
 def test_counts_stand_for_repeated_words() -> None:

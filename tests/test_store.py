@@ -92,7 +92,7 @@ def test_a_table_and_its_meta_come_back(store: Store) -> None:
     found = store.table_by_key(spec.key())
     assert found is not None
     assert (found.spec, found.meta) == (spec.as_dict(), {"what": "words"})
-    assert store.tables("WordsSpec") == [(spec.key(), {"what": "words"})]
+    assert store.tables("WordsSpec") == [(spec.key(), spec.as_dict(), {"what": "words"})]
     assert store.tables("StudySpec") == []
 
 

@@ -229,6 +229,40 @@ def test_words_that_the_tokenizer_drops_are_masked_and_reported(request_: StudyR
     assert any("1 word" in note and "test" in note for note in found.notes)
 
 
+def test_labels_that_training_never_has_alone_are_refused(request_: StudyRequest, tmp_path: Path) -> None:
+    test = Path(request_.corpus.test or "")
+    (tmp_path / "test.conllu").write_text("\n".join(
+        "\t".join([*cells[:3], "_", *cells[4:]]) if len(cells := line.split("\t")) == 10 else line
+        for line in test.read_text(encoding="utf-8").splitlines()) + "\n", encoding="utf-8")
+    corpus = dataclasses.replace(request_.corpus, test=str(tmp_path / "test.conllu"))
+    with pytest.raises(InputError, match="test: training has none of its labels, such as '_'"):
+        run_study(dataclasses.replace(request_, corpus=corpus), Store(tmp_path / "cache"))
+
+
+def test_a_split_of_which_the_model_keeps_no_word_is_refused(request_: StudyRequest, tmp_path: Path) -> None:
+    (tmp_path / "test.conllu").write_text("1\t\u200b\t_\tNOUN" + "\t_" * 6 + "\n\n", encoding="utf-8")
+    corpus = dataclasses.replace(request_.corpus, test=str(tmp_path / "test.conllu"))
+    with pytest.raises(InputError, match="test: the model keeps none of its 1 words"):
+        run_study(dataclasses.replace(request_, corpus=corpus), Store(tmp_path / "cache"))
+
+
+def test_probes_that_end_above_the_tolerance_are_noted(request_: StudyRequest, tmp_path: Path) -> None:
+    probe = dataclasses.replace(request_.probe, max_iter=1)
+    found = run_study(dataclasses.replace(request_, probe=probe), Store(tmp_path / "cache"))
+    assert sum("ended before they came to the tolerance: layer 0, 1 neurons" in note for note in found.notes) == 2
+
+
+def test_a_corpus_that_has_changed_since_is_another_study(request_: StudyRequest, tmp_path: Path) -> None:
+    files = {name: shutil.copy(getattr(request_.corpus, name), tmp_path) for name in ("train", "dev", "test")}
+    store, second = Store(tmp_path / "cache"), shutil.copytree(request_.finetuned[0], tmp_path / "second")
+    longer = dataclasses.replace(request_, corpus=CorpusRequest(**files), finetuned=(*request_.finetuned, str(second)))
+    shorter = dataclasses.replace(longer, finetuned=longer.finetuned[:1])
+    run_study(longer, store)
+    assert run_study(shorter, store).key not in [summary.key for summary in finished(store)]
+    Path(files["train"]).write_text(Path(files["dev"]).read_text(encoding="utf-8"), encoding="utf-8")
+    assert run_study(shorter, store).key in [summary.key for summary in finished(store)]
+
+
 @pytest.mark.parametrize(("change", "message"), [
     ({"k": (17,)}, "17.*16"),
     ({"k": (0,)}, "k"),

@@ -65,5 +65,5 @@ def test_a_study_is_gone_on_with_by_the_first_that_has_its_checkpoints_and_more(
     one = summary("one", "x")
     others = [summary("other corpus", "x", "y", train="d"), summary("other start", "y", "x"), one]
     longer = summary("longer", "x", "y", "z")
-    assert gone_on(one.request, [*others, longer, summary("older", "x", "y")]) == longer
-    assert gone_on(one.request, others) is None
+    assert gone_on(one, [*others, longer, summary("older", "x", "y")]) == longer
+    assert gone_on(one, others) is None

@@ -4,20 +4,22 @@ import dataclasses
 import pandas as pd
 
 from explorer.corpus import CorpusRequest
-from explorer.specs import ProbeSpec
+from explorer.specs import ActivationSpec, LayerSpec, ProbeSpec
 from explorer.study import Study, StudyRequest, StudySpec, Summary
 from explorer.untrained import UntrainedRequest, find, tuned
 from explorer.views.studies import first
 
+WORDS = ActivationSpec("bert", "words")
+SPEC = StudySpec((("bert", LayerSpec(WORDS, WORDS, WORDS, "labels", 0)),), (8,))
 ASKED = StudyRequest("bert", ("bert-sst2",), CorpusRequest("train.conllu"))
 
 
 def listed(*requests: StudyRequest) -> list[Summary]:
-    return [Summary(f"key{i}", "", "2030-01-01", request, False) for i, request in enumerate(requests)]
+    return [Summary(f"key{i}", "", "2030-01-01", request, False, SPEC.made_of) for i, request in enumerate(requests)]
 
 
 def opened(request: StudyRequest) -> Study:
-    return Study("shown", pd.DataFrame(), StudySpec((), ()), request, (), "2030-01-01")
+    return Study("shown", pd.DataFrame(), SPEC, request, (), "2030-01-01")
 
 
 def test_it_is_found_where_all_settings_are_the_same() -> None:
@@ -29,6 +31,12 @@ def test_it_is_found_where_all_settings_are_the_same() -> None:
                   dataclasses.replace(baseline, corpus=CorpusRequest("train.conllu", property="xpos")),
                   dataclasses.replace(baseline, finetuned=("random:roberta",)), ASKED):
         assert find(shown, listed(other)) is None
+
+
+def test_a_file_that_has_changed_since_is_another_corpus() -> None:
+    found = listed(UntrainedRequest(ASKED).of)[0]
+    assert find(opened(ASKED), [found]) is not None
+    assert find(opened(ASKED), [dataclasses.replace(found, made_of=("other words", "bert"))]) is None
 
 
 def test_a_study_may_have_its_own() -> None:

@@ -169,13 +169,13 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
 
 def _compute(neurons: Neurons, cell: Cell, tick: parts.Tick) -> None:
     """One table, into the store."""
-    evidence, spec, settings = neurons.evidence, neurons.spec(cell), neurons.study.request.probe
+    evidence, spec = neurons.evidence, neurons.spec(cell)
     what = {"what": f"neurons: {cell.what}; {title(neurons.study.request)}"}
     tick("reading")
     if cell.part == "moves":
         neurons.store.put_table(spec, parts.moves(evidence, *neurons.pair, cell.layer), what)
         return
-    splits = parts.words(evidence, cell.checkpoint, cell.layer)
+    splits, settings = parts.words(evidence, cell.checkpoint, cell.layer), evidence.settings(cell.checkpoint)
     if cell.part == "everywhere":
         table, probe = parts.everywhere(splits, len(evidence.labels()), settings, spec.seed, tick)
         neurons.store.put_arrays(spec, to_arrays({len(probe.neurons): probe}), what)

@@ -68,7 +68,7 @@ def _of_link(store: Store, key: str, studies: Sequence[Summary]) -> Summary | No
     if known := next((study for study in studies if study.key == key), None):
         return known
     try:
-        return gone_on(cached.load(store.root, key).request, studies)
+        return gone_on(cached.load(store.root, key), studies)
     except InputError:
         return None
 

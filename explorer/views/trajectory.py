@@ -86,7 +86,7 @@ def _position(rows: pd.DataFrame) -> None:
 def _compare(root: Path, study: Study) -> None:
     """Runs of the same base, probed alike, as small multiples: the one that forgets most comes first."""
     listed = cached.finished(root, (root / "results").stat().st_mtime_ns)
-    keys = [summary.key for summary in listed if alike(summary.request) == alike(study.request)]
+    keys = [summary.key for summary in listed if alike(summary) == alike(study)]
     drawn = cached.compared(root, tuple(keys))
     if len(drawn) < 2:
         return
