@@ -356,7 +356,7 @@ def test_every_architecture_is_fine_tuned(asked: FinetuneRequest, tmp_path: Path
 
 
 def test_random_weights_are_fine_tuned_as_they_are_probed(asked: FinetuneRequest, tmp_path: Path) -> None:
-    name = f"random:{asked.model}"
+    name = f"random:{asked.model}@1"
     start = weights(finetune(changed(asked, tmp_path, model=name, fractions=(0,))) / "checkpoint-0")
     drawn = load(resolve(name))[0].state_dict()
     assert all(torch.equal(drawn[key.removeprefix("bert.")], value) for key, value in start.items() if "bert." in key)
