@@ -52,13 +52,13 @@ def sentences(layers: pd.DataFrame) -> str:
 
 
 def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
-    """Of the blocks, the upper half loses more than the lower half; undecided where no block changes beyond chance."""
+    """Of the blocks, the upper half loses more than the lower half; undecided where that may be chance."""
     lower, upper = halves(layers)
     blocks = layers[layers.layer > 0]
     changed = ((blocks.low > 0) | (blocks.high < 0)).any()
     gap = upper.delta.mean() - lower.delta.mean()
     margin = ((upper.high - upper.low).mean() + (lower.high - lower.low).mean()) / 2  # never too narrow
-    verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap >= 0 and changed else UNDECIDED
+    verdict = SEEN if gap + margin < 0 else NOT_SEEN if gap - margin > 0 else UNDECIDED
     return Verdict(
         "Fine-tuning takes linguistic knowledge from the higher layers and leaves it in the lower ones.", verdict,
         f"mean delta {points(upper.delta.mean())} points in layers {_span(upper)}, {points(lower.delta.mean())} in "
@@ -70,7 +70,8 @@ def change_is_in_the_higher_layers(layers: pd.DataFrame) -> Verdict:
 def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     """In the last layer SST-2, QNLI and MNLI lose more than STS-B, RTE and MRPC; by_task holds layer_tables.
 
-    Undecided where no task changes that layer beyond chance.
+    Seen where the intervals of the two groups do not meet; not seen where one of the first surely loses less than one
+    of the others.
     """
     last = {task: layers.iloc[-1] for task, layers in by_task.items()}
     forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
@@ -81,27 +82,35 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     if max(last[t].high for t in forget) < min(last[t].low for t in keep):
         verdict = SEEN
     else:
-        as_published = max(last[t].delta for t in forget) < min(last[t].delta for t in keep)
-        changed = any(last[t].low > 0 or last[t].high < 0 for t in (*forget, *keep))
-        verdict = NOT_SEEN if changed and not as_published else UNDECIDED
+        against = max(last[t].low for t in forget) > min(last[t].high for t in keep)
+        verdict = NOT_SEEN if against else UNDECIDED
     return Verdict(pattern, verdict, f"delta in the last layer, in points: {figures}")
 
 
 def bert_keeps_deeper(by_family: dict[str, pd.DataFrame]) -> Verdict:
-    """BERT's last kept layer is deeper than RoBERTa's and XLNet's; by_family holds layer_tables of one task."""
+    """BERT's last kept layer is deeper than RoBERTa's and XLNet's; by_family holds layer_tables of one task.
+
+    A layer is surely kept, or lost, where its interval lies on one side of the loss that counts.
+    """
     pattern = "BERT keeps linguistic knowledge deeper than RoBERTa and XLNet do."
     depth = {family: kept_depth(layers) for family, layers in by_family.items()}
     if "bert" not in depth or len(depth) < 2:
         return Verdict(pattern, UNDECIDED, "it takes BERT and another architecture")
-    others = [value for family, value in depth.items() if family != "bert"]
-    verdict = SEEN if depth["bert"] > max(others) else NOT_SEEN if depth["bert"] < max(others) else UNDECIDED
+    least, most = ({family: kept_depth(layers, bound) for family, layers in by_family.items()}
+                   for bound in ("low", "high"))
+    others = [family for family in depth if family != "bert"]
+    verdict = SEEN if least["bert"] > max(most[family] for family in others) else \
+        NOT_SEEN if most["bert"] <= max(least[family] for family in others) else UNDECIDED
     figures = ", ".join(f"{family} {value}" for family, value in depth.items())
     return Verdict(pattern, verdict, f"last layer up to which no probe loses over {100 * KEPT:.0f} point: {figures}")
 
 
-def kept_depth(layers: pd.DataFrame) -> int:
-    """The layer up to which every probe, from layer 0 on, lost no more than KEPT; -1 if layer 0 lost more."""
-    kept = (layers.delta >= -KEPT).cumprod()
+def kept_depth(layers: pd.DataFrame, by: str = "delta") -> int:
+    """The layer up to which every probe, from layer 0 on, lost no more than KEPT; -1 if layer 0 lost more.
+
+    By the low bounds of the deltas it is the least that this can be, by the high ones the most.
+    """
+    kept = (layers[by] >= -KEPT).cumprod()
     return int(kept.sum()) - 1
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 
 from explorer.all_layers import MOST, AllLayers, fits, stored
 from explorer.evidence import Evidence, Missing
+from explorer.models import place
 from explorer.patterns import (
     KEPT,
     NOT_SEEN,
@@ -105,7 +106,8 @@ def rises(table: pd.DataFrame, base: str) -> Verdict:
     if "accuracy_low_all" not in wide:
         return Verdict(RISE, UNDECIDED, "the study was made without bounds for all layers at once; run it again")
     best, first = wide.loc[wide.accuracy.idxmax()], wide.loc[0]
-    verdict = NOT_SEEN if best.name == 0 else SEEN if best.accuracy_low_all > first.accuracy_high_all else UNDECIDED
+    below = (wide.accuracy_high_all.drop(0) < first.accuracy_low_all).all()
+    verdict = SEEN if best.accuracy_low_all > first.accuracy_high_all else NOT_SEEN if below else UNDECIDED
     return Verdict(RISE, verdict, f"layer {best.name} has {_accuracy(best)}, layer 0 {_accuracy(first)}")
 
 
@@ -206,23 +208,26 @@ def _line(found: list[tuple[str, Verdict]]) -> Line:
 
 
 def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]:
-    """The pattern on tasks, for each base and property that several tasks share, from the layer_table of each pair."""
-    groups: dict[str, dict[str, pd.DataFrame]] = {}
-    for pair, table in layers.items():
-        of = groups.setdefault(f"{pair.study.request.corpus.property}: {short_name(pair.study.base)}", {})
-        if pair.task:
-            of[pair.task] = table
-    for name, by_task in groups.items():
-        yield name, tasks_differ(by_task)
+    """The pattern on tasks, for each base, words and labels that tasks share; of a task the newest study counts."""
+    groups: dict[tuple[str, ...], dict[str, Pair]] = {}
+    names: dict[tuple[str, ...], str] = {}
+    for pair in layers:
+        group = pair.study.made_of[:2]
+        names.setdefault(group, f"{pair.study.request.corpus.property}: {short_name(pair.study.base)}")
+        known = groups.setdefault(group, {})
+        if pair.task and (pair.task not in known or known[pair.task].study.created < pair.study.created):
+            known[pair.task] = pair
+    for group, known in groups.items():
+        yield names[group], tasks_differ({task: layers[pair] for task, pair in known.items()})
 
 
 def _last_steps(names: Sequence[str]) -> list[str]:
-    """Of the checkpoints of one run, the last."""
-    runs: dict[str, str] = {}
+    """Of the checkpoints of one run, the one of the last step."""
+    runs: dict[str, tuple[int, str]] = {}
     for name in names:
-        run = name.rstrip("/").rpartition("/checkpoint-")[0] or name
-        runs[run] = name
-    return list(runs.values())
+        run, step = place(name) or (name, 0)
+        runs[run] = max(runs.get(run, (0, name)), (step, name))
+    return [name for _, name in runs.values()]
 
 
 def _accuracy(row: pd.Series) -> str:

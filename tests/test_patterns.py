@@ -44,7 +44,8 @@ def test_the_table_is_of_the_whole_layer_on_test() -> None:
     ((0, 0, 0, 0, 0), 0.002, UNDECIDED),
     ((0, 0, 0, 0, 0), 0.0, UNDECIDED),
     ((-9, 0, 0, 0, 0.1), 0.002, UNDECIDED),
-    ((-9, -3, -3, -3, -3), 0.002, NOT_SEEN),
+    ((-9, -3, -3, -3, -3), 0.002, UNDECIDED),
+    ((-9, -4, -3, -2, -2), 0.02, UNDECIDED),
 ])
 def test_where_the_change_is(deltas: tuple[float, ...], margin: float, verdict: str) -> None:
     assert change_is_in_the_higher_layers(layers(*deltas, margin=margin)).verdict == verdict
@@ -57,6 +58,7 @@ def test_where_the_change_is(deltas: tuple[float, ...], margin: float, verdict: 
     ({"sst2": -5, "qnli": -1, "mrpc": -3}, NOT_SEEN),
     ({"sst2": -5, "cola": -1}, UNDECIDED),
     ({"sst2": 0.1, "mrpc": 0.0}, UNDECIDED),
+    ({"sst2": -1.0, "mrpc": -1.1}, UNDECIDED),
     ({}, UNDECIDED),
 ])
 def test_which_tasks_forget(last: dict[str, float], verdict: str) -> None:
@@ -71,7 +73,8 @@ def test_the_depth_that_is_kept(deltas: tuple[float, ...], depth: int) -> None:
 @pytest.mark.parametrize(("bert", "others", "verdict"), [
     ((0, 0, 0), [(0, 0, -5), (0, -5, -5)], SEEN),
     ((0, 0, -5), [(0, 0, 0)], NOT_SEEN),
-    ((0, 0, -5), [(0, 0, -5)], UNDECIDED),
+    ((0, 0, -5), [(0, 0, -5)], NOT_SEEN),
+    ((0, 0, -1), [(0, 0, -5)], UNDECIDED),
     ((0, 0, -5), [], UNDECIDED),
 ])
 def test_who_keeps_deeper(bert: tuple, others: list[tuple], verdict: str) -> None:

@@ -3,6 +3,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,9 @@ from explorer.evidence import Evidence
 from explorer.methods import BIBTEX, bibtex, paragraph
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED
 from explorer.scorecard import (
+    Pair,
     _last_steps,
+    _tasks,
     ordered,
     pairs,
     rises,
@@ -61,7 +64,7 @@ def test_top_over_random_over_bottom() -> None:
 
 
 @pytest.mark.parametrize(("accuracy", "verdict"), [([0.6, 0.8, 0.7], SEEN), ([0.6, 0.62, 0.6], UNDECIDED),
-                                                   ([0.9, 0.8, 0.7], NOT_SEEN)])
+                                                   ([0.9, 0.8, 0.78], UNDECIDED), ([0.9, 0.79, 0.7], NOT_SEEN)])
 def test_accuracy_rises_from_layer_0(accuracy: list[float], verdict: str) -> None:
     rows = [("base", layer, 9, "test", "", metric, value + off, 100) for layer, value in enumerate(accuracy)
             for metric, off in (("accuracy", 0.0), ("accuracy_low_all", -0.05), ("accuracy_high_all", 0.05))]
@@ -80,6 +83,24 @@ def test_gains_over_layer_0_are_paired(evidence: Evidence, tmp_path: Path) -> No
 def test_the_last_step_of_each_run_stands_for_it() -> None:
     assert _last_steps(["a/checkpoint-1", "a/checkpoint-9", "hub/b", "c/checkpoint-2"]) == [
         "a/checkpoint-9", "hub/b", "c/checkpoint-2"]
+    assert _last_steps(["a/checkpoint-40", "a/checkpoint-10", "hub/b@step3000", "hub/b@step1000"]) == [
+        "a/checkpoint-40", "hub/b@step3000"]
+
+
+def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> None:
+    def pair(task: str, created: str, base: str = "bert", data: str = "words") -> Pair:
+        request = StudyRequest(base, (task,), CorpusRequest("train"))
+        made = {"tuning": {task: {"task": task}}}
+        return Pair(SimpleNamespace(request=request, base=base, made_of=(data, base), made=made, created=created), task)
+
+    def lost(points: float) -> pd.DataFrame:
+        delta = -points / 100
+        return pd.DataFrame({"layer": [0], "delta": delta, "low": delta - 0.002, "high": delta + 0.002})
+
+    found = list(_tasks({pair("sst2", "2030"): lost(-5), pair("sst2", "2031"): lost(3), pair("mrpc", "2030"): lost(0),
+                         pair("mrpc", "2031", data="others"): lost(9), pair("mrpc", "2031", "other"): lost(9)}))
+    assert [verdict.verdict for _, verdict in found] == [SEEN, UNDECIDED, UNDECIDED]
+    assert found[0][1].because.endswith("sst2 −3.0, mrpc +0.0")
 
 
 @pytest.fixture(scope="module")
