@@ -19,7 +19,7 @@ from explorer.specs import InputError
 
 TRAINER = "trainer_state.json"
 METRICS = ("accuracy", "matthews_correlation", "pearson", "spearmanr", "f1", "combined_score")  # best first
-SPEED = ("runtime", "_per_second", "loss", "epoch")  # ends of a Trainer's figures that are no scores
+SPEED = ("runtime", "_time", "_per_second", "loss", "epoch")  # ends of a Trainer's figures that are no scores
 
 
 @dataclass(frozen=True)

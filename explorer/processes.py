@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 ASK_SLURM_EVERY = 2.0  # seconds
+STARTING = 30.0  # seconds that a launcher may take to be there
 
 
 def of_process(folder: Path, pid: int) -> None:
@@ -35,8 +36,9 @@ def alive(folder: Path) -> bool:
     if number := slurm_number(folder):
         return _in_slurm(number, int(time.monotonic() // ASK_SLURM_EVERY))
     path = folder / "process.json"
-    if not path.is_file():  # its launcher is being started this moment, under the lock
-        return True
+    if not path.is_file():  # its launcher is being started this moment, or whoever should have done so was killed
+        asked = time.time() - (folder / "request.json").stat().st_mtime
+        return asked < STARTING and not (folder / "cancel").exists()
     process = json.loads(path.read_text())
     if process["host"] != socket.gethostname():
         return True

@@ -36,7 +36,8 @@ class WideProbes:
         which this search does not take.
         """
         if spec.l1 or spec.l2_grid:
-            raise InputError(f"l1: {spec.l1:g}, l2_grid: {spec.l2_grid}; a probe on all layers takes 0 and none")
+            raise InputError(f"l1: {spec.l1:g}, l2_grid: {spec.l2_grid}; the probe on all layers' neurons, which "
+                             "rankings of neurons take, has neither: run a study without")
         if len(np.unique(y)) < 2:
             raise InputError("labels: the training words have one; a probe takes two or more")
         self.layers, self.rows, self.spec = layers, rows, spec

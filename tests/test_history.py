@@ -42,6 +42,13 @@ def test_a_trainers_folder_is_a_run(trainers: Path) -> None:
     assert run.losses == ((10, 0.7), (20, 0.5), (30, 0.4))
 
 
+def test_the_time_that_a_trainer_took_is_no_score(trainers: Path) -> None:
+    for path in trainers.glob("*/trainer_state.json"):
+        path.write_text(path.read_text().replace("eval_accuracy", "eval_precision")
+                        .replace("eval_f1", "eval_model_preparation_time"))
+    assert read_run(trainers).metric == "precision"
+
+
 def test_the_state_beside_the_checkpoints_comes_first(trainers: Path) -> None:
     whole = json.loads((trainers / "checkpoint-40" / "trainer_state.json").read_text())
     (trainers / "trainer_state.json").write_text(json.dumps(whole | {"max_steps": 41}))

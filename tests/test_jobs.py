@@ -104,6 +104,20 @@ def test_bad_input_is_the_message_of_a_failed_job(store: Store, request_: StudyR
     assert "/no/such/folder" in job.message
 
 
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_job_that_was_never_started_holds_up_no_other(store: Store, request_: StudyRequest, cancelled: bool) -> None:
+    folder = store.root / "jobs" / "20200101-000000-abcdef"
+    folder.mkdir(parents=True)
+    asked = {"kind": "study", "request": dataclasses.asdict(request_), "created": 0}
+    (folder / "request.json").write_text(json.dumps(asked))
+    assert jobs.status(store, folder.name).state == "queued"  # it may be starting this moment
+    if cancelled:
+        jobs.cancel(store, folder.name)
+    else:
+        os.utime(folder / "request.json", (0, 0))
+    assert jobs.status(store, folder.name).state == ("cancelled" if cancelled else "failed")
+
+
 @pytest.mark.parametrize("name", ["../../etc", "20200101-000000-abcdef", ""])
 def test_a_job_that_is_not_there(store: Store, name: str) -> None:
     with pytest.raises(InputError, match="job"):

@@ -114,6 +114,22 @@ def test_what_was_pruned_is_computed_again(neurons: Neurons, tmp_path: Path) -> 
     assert here.table("moves").equals(neurons.table("moves"))
 
 
+def test_a_table_without_the_probe_it_was_made_with_is_computed_again(
+    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:
+    here = dataclasses.replace(neurons, store=Store(shutil.copytree(neurons.store.root, tmp_path / "cache")))
+    monkeypatch.setenv("EXPLORER_CACHE", str(here.store.root))
+    cell = next(here.cells("everywhere"))
+    kept = here.store.root / "results" / f"{here.spec(cell).key()}.safetensors"
+    kept.unlink()
+    assert not here.has("everywhere")
+    assert main(["neurons", "--top", "2"]) == 0
+    assert here.has("everywhere")
+    kept.with_suffix(".parquet").write_bytes(kept.with_suffix(".parquet").read_bytes()[:-40])
+    assert main(["neurons", "--table", "where"]) == 0
+    assert here.table("everywhere").equals(neurons.table("everywhere"))
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"study": "0" * 20}, "study"), ({"finetuned": "other"}, "'other'"), ({"parts": ("nothing",)}, "nothing"),
 ])
@@ -359,6 +375,8 @@ def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch,
     (["--layer", "7"], "0 to 2"), (["--layer", "x"], "--layer x"), (["--top", "49"], "1 to 48"),
     (["--label", "INTJ"], "INTJ"), (["--method", "magic"], "magic"), (["--study", "f" * 20], "study"),
     (["--finetuned", "other"], "other"), (["--csv", "/no/such/folder/out.csv"], "/no/such/folder"),
+    (["--table", "minimal", "--delta", "-5"], "delta: got -5"), (["--top", "0"], "1 to 48"),
+    (["--table", "labels", "--delta", "nan"], "delta: got nan"),
 ])
 def test_what_the_shell_asks_for_in_vain(
     neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],

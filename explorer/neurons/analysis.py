@@ -114,15 +114,16 @@ class Neurons:
         found = []
         for cell in self.cells(part):
             table = self.store.table(self.spec(cell))
-            if table is None:
+            if table is None or (part == "everywhere" and self.store.arrays(self.spec(cell)) is None):
                 return None
             found.append(table.assign(checkpoint=cell.checkpoint, layer=cell.layer))
         return pd.concat(found, ignore_index=True)
 
     def has(self, part: str) -> bool:
         """Whether nothing of a part is missing, by the names of files alone."""
-        return all((self.store.root / "results" / f"{self.spec(cell).key()}.parquet").is_file()
-                   for cell in self.cells(part))
+        endings = ("parquet", "safetensors") if part == "everywhere" else ("parquet",)  # which keeps its probe too
+        return all((self.store.root / "results" / f"{self.spec(cell).key()}.{ending}").is_file()
+                   for cell in self.cells(part) for ending in endings)
 
     def probe_on_all(self, checkpoint: str) -> Probe:
         """The probe on all layers at once; raises Missing before 'everywhere' is there."""
@@ -161,7 +162,8 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
             on_progress(i, len(cells), f"{what}, {step}")
 
         with store.lock(neurons.spec(cell).key(), partial(tick, "waiting for another job")):
-            if store.table(neurons.spec(cell)) is None:
+            probe = cell.part != "everywhere" or store.arrays(neurons.spec(cell)) is not None
+            if store.table(neurons.spec(cell)) is None or not probe:
                 _compute(neurons, cell, tick)
     on_progress(1, 1, "done")
     return neurons

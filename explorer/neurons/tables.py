@@ -130,6 +130,8 @@ def minimal_over_all(neurons: Neurons, delta: float) -> pd.DataFrame | None:
 
 
 def _smallest(k: pd.Series, accuracy: pd.Series, delta: float) -> dict:
+    if not delta >= 0:
+        raise InputError(f"delta: got {delta:g}; takes 0 points or more")
     found = accuracy.set_axis(k).sort_index()
     oracle = found.iloc[-1]
     best = found.index[found >= oracle - delta - 1e-9][0]
