@@ -43,6 +43,13 @@ def test_the_headline_has_the_figures_of_every_position(rows: pd.DataFrame) -> N
     assert found[0][2][1][2][1] == "no interval"
 
 
+def test_a_step_without_a_score_keeps_its_place_on_the_time_axis(rows: pd.DataFrame) -> None:
+    rows.loc[rows.step == 0, "score"] = float("nan")
+    spec = charts.score_by_step(rows, "f1", None).to_dict()
+    scales = [layer["encoding"]["x"]["scale"] for layer in spec["layer"] if "x" in layer["encoding"]]
+    assert all(scale["domain"] == [0, 4, 8] for scale in scales)
+
+
 def test_a_map_has_a_number_in_every_cell_unless_there_are_too_many(rows: pd.DataFrame) -> None:
     marks = [layer["mark"]["type"] for layer in charts.delta_map(rows).to_dict()["layer"]]
     assert marks == ["rect", "text", "rect"]

@@ -2,13 +2,12 @@
 
 Checkpoints stand evenly spaced on the time axis, since most of the change comes early; it is the same on every chart.
 """
-from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import FONT
+from explorer.charts.theme import FONT, NOUGHT
 
 HEIGHT, STRIP, TALL = 205, 76, 342  # pixels of plots: of most, of the dev score, as high as both with their titles
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")  # a legend would push the axis' title out of a fixed height
@@ -36,13 +35,12 @@ def score_scale(rows: pd.DataFrame) -> alt.Scale:
 
 def shift(most: str) -> alt.Color:
     """The colour of a delta: orange for a loss, blue for a gain, full at so many points, a Vega expression."""
-    return alt.Color("delta:Q", legend=gradient("points", "+.1f"), scale=alt.Scale(
+    return alt.Color("delta:Q", legend=gradient("points", "+.1f", labelExpr=NOUGHT), scale=alt.Scale(
         domainMin=alt.expr(f"-({most})"), domainMax=alt.expr(most), range=SHIFT, clamp=True))
 
 
-def gradient(title: str, format: str, values: Sequence[int] | None = None) -> alt.Legend:
+def gradient(title: str, format: str, **more: Any) -> alt.Legend:
     """A legend above the plot: beside it, plots would not stand below one another."""
-    more: dict[str, Any] = {} if values is None else {"values": list(values)}
     return alt.Legend(title=title, type="gradient", orient="top", direction="horizontal", titleOrient="left",
                       gradientLength=150, gradientThickness=10, format=format, offset=4, tickCount=3,
                       labelFontSize=FONT - 2, titleFontSize=FONT - 2, **more)

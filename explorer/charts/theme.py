@@ -21,7 +21,7 @@ PICKED = "picked"  # of a clickable chart: the neuron that was clicked
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another
 
 
-def rimmed(chart: alt.Chart, size: int, dy: int, colour: alt.Color | alt.ColorValue | None = None,
+def rimmed(chart: alt.Chart, size: int, dy: int | alt.ExprRef, colour: alt.Color | alt.ColorValue | None = None,
            ) -> tuple[alt.Chart, alt.Chart]:
     """datum.text beside its mark, and below it a rim of the page's own colour that keeps lines away from it."""
     rim = chart.mark_text(stroke=alt.expr("background"), strokeWidth=5, strokeJoin="round", fontSize=size,

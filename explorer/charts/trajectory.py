@@ -74,11 +74,11 @@ def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     x, y = time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
                        scale=_deltas(rows))
     here = shown.transform_filter(AT_LAYER)
-    now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text="format(datum.delta, '+.1f')").encode(
-        x=x, y=y), FONT + 3, -20)
+    now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text=SIGNED).encode(x=x, y=y), FONT + 3,
+                 alt.expr("datum.delta < 0 ? 22 : -20"))  # away from the other layers, which lose less
     parts = [
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
-        _now(x),
+        _now(x, f"{AT_STEP} && {AT_K} && {AT_LAYER}"),
         here.mark_area(opacity=0.18, color=NEUTRAL).encode(x=x, y="delta_low:Q", y2="delta_high:Q"),
         shown.mark_line(strokeWidth=1.5, opacity=0.8).encode(x=x, y=y, color=_layers(rows), detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=_layers(rows)),
@@ -96,11 +96,12 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
     if baseline is not None:
         once = once.assign(baseline=100 * baseline)
     scale = score_scale(once)
-    x, y = time(None), alt.Y("score:Q", axis=value_axis(f"{metric} (%)", "d", tickCount=4), scale=scale)
+    x = time(None, alt.Scale(type="point", padding=0.5, domain=sorted(once.step)))  # with the steps without a score
+    y = alt.Y("score:Q", axis=value_axis(f"{metric} (%)", "d", tickCount=4), scale=scale)
     line = alt.Chart().transform_filter("isValid(datum.score)")
     now = line.transform_filter(AT_STEP)
     parts = [
-        _now(x),
+        _now(x, AT_STEP),
         line.mark_line(strokeWidth=3, color=NEUTRAL).encode(x=x, y=y),
         line.mark_point(filled=True, size=60, color=NEUTRAL, opacity=1).encode(
             x=x, y=y, tooltip=[alt.Tooltip("step:O"), alt.Tooltip("score:Q", title=f"dev {metric} (%)", format=".1f")]),
@@ -154,10 +155,9 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
                 HEIGHT, parts, autosize=FIT, padding={"left": 0, "right": 0, "top": 0, "bottom": 25})
 
 
-def _now(x: alt.X) -> alt.Chart:
-    """The line that shows where the slider of steps stands."""
-    at = alt.Chart().transform_filter(f"{AT_STEP} && {AT_K} && {AT_LAYER}")
-    return at.mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+def _now(x: alt.X, here: str) -> alt.Chart:
+    """The line that shows where the slider of steps stands: at the row for which the Vega expression holds."""
+    return alt.Chart().transform_filter(here).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
 
 
 def _ends(rows: pd.DataFrame, low: str, high: str | None = None) -> tuple[str, str]:
@@ -178,4 +178,4 @@ def _deltas(rows: pd.DataFrame) -> alt.Scale:
 def _layers(rows: pd.DataFrame) -> alt.Color:
     last = int(rows.layer.max())
     return alt.Color("layer:Q", scale=alt.Scale(domain=[0, last / 2, last], range=LOW_HIGH, interpolate="lab"),
-                     legend=gradient("layer", "d", [0, last]))
+                     legend=gradient("layer", "d", values=[0, last]))
