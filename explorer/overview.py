@@ -23,7 +23,7 @@ from explorer.patterns import (
 from explorer.starter.studies import TRAIN
 from explorer.study import StudyRequest, Summary, short_name
 from explorer.tasks import TASKS
-from explorer.untrained import tuned
+from explorer.untrained import trained, tuned
 
 ARCHITECTURES = {  # words that a model's name tells its architecture by, the longer before those they end in
     "distilroberta": "DistilRoBERTa", "roberta": "RoBERTa", "distilbert": "DistilBERT", "albert": "ALBERT",
@@ -81,11 +81,14 @@ def task(name: str) -> str:
 
 
 def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
-    """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task."""
+    """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task.
+
+    One of all sentences goes before one of a sample; a run that has not come beyond its first step is none.
+    """
     found: dict[tuple[str, str], Pair] = {}
-    for study in studies:
+    for study in sorted(studies, key=lambda study: study.request.corpus.limit is not None):
         request = study.request
-        if (request.corpus.property, corpus_name(request)) == (label, corpus) and tuned(request):
+        if (request.corpus.property, corpus_name(request)) == (label, corpus) and trained(request):
             last = tuned(request)[-1]
             found.setdefault((request.base, task(last)), Pair(
                 study.key, request.base, last, architecture(request.base), task(last)))

@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from explorer.models import RANDOM
+from explorer.models import RANDOM, place
 from explorer.study import Study, StudyRequest, Summary
 
 
@@ -33,6 +33,13 @@ class UntrainedRequest:
 def tuned(request: StudyRequest) -> list[str]:
     """The checkpoints to compare that were fine-tuned; none where it is a baseline's study."""
     return [name for name in request.finetuned if not RANDOM.fullmatch(name)]
+
+
+def trained(request: StudyRequest) -> bool:
+    """Whether the last checkpoint to compare has learnt anything: it is neither random nor a run's step 0."""
+    names = tuned(request)
+    at = place(names[-1]) if names else None
+    return bool(names) and (at is None or at[1] > 0)
 
 
 def find(study: Study, studies: Iterable[Summary]) -> tuple[str, str] | None:

@@ -82,6 +82,20 @@ def test_the_overview_is_there_at_once(page: Page, server: Server) -> None:
     assert not loads_torch(server)
 
 
+def test_one_back_leaves_a_page(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.locator(".st-key-layer input[type=range]").press("ArrowLeft")
+    expect(page).to_have_url(re.compile("layer=5"))
+    before = page.evaluate("history.length")
+    page.get_by_role("link", name="Neurons", exact=True).click()
+    expect(page).to_have_url(re.compile("/neurons.*layer=5"))
+    expect(page.locator(".st-key-layer input[type=range]")).to_have_value("5")
+    assert page.evaluate("history.length") == before + 1
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"^" + re.escape(server.url) + r"(\?.*)?$"))
+    expect(page.get_by_text("Test words")).to_be_visible()
+
+
 def test_the_trajectory_opens_on_the_run_that_is_there(page: Page, server: Server) -> None:
     page.goto(f"{server.url}trajectory")
     expect(page.get_by_role("button", name="Play")).to_be_visible()

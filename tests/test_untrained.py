@@ -6,7 +6,7 @@ import pandas as pd
 from explorer.corpus import CorpusRequest
 from explorer.specs import ActivationSpec, LayerSpec, ProbeSpec
 from explorer.study import Study, StudyRequest, StudySpec, Summary
-from explorer.untrained import UntrainedRequest, find, tuned
+from explorer.untrained import UntrainedRequest, find, trained, tuned
 from explorer.views.studies import first
 
 WORDS = ActivationSpec("bert", "words")
@@ -37,6 +37,14 @@ def test_a_file_that_has_changed_since_is_another_corpus() -> None:
     found = listed(UntrainedRequest(ASKED).of)[0]
     assert find(opened(ASKED), [found]) is not None
     assert find(opened(ASKED), [dataclasses.replace(found, made_of=("other words", "bert"))]) is None
+
+
+def test_a_run_that_was_stopped_at_its_start_has_learnt_nothing() -> None:
+    begun, on = (dataclasses.replace(ASKED, finetuned=("r/checkpoint-0", *more)) for more in ((), ("r/checkpoint-4",)))
+    assert not trained(begun)
+    assert trained(on)
+    assert not trained(UntrainedRequest(ASKED).of)
+    assert first([dataclasses.replace(one, shipped=False) for one in listed(begun, on)]).request == on
 
 
 def test_a_study_may_have_its_own() -> None:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from explorer.charts.neurons import ALL_LAYERS, HEIGHT, TICKS, colours, in_points, k_axis, percent
-from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, clickable, live, value_axis
+from explorer.charts.neurons import ALL_LAYERS, HEIGHT, colours, in_points, k_axis, percent
+from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, clickable, k_ticks, live, value_axis
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
@@ -41,7 +41,7 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
 def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerChart:
     """How many neurons each label needs, before and after; table as tables.needed has it, checkpoint being the role."""
     whole = max(ks)
-    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    ticks = k_ticks(whole)
     colour, shape = colours()
     x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
               axis=alt.Axis(title="Neurons of the layer's top k (log scale)", values=ticks, format="d"))

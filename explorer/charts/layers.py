@@ -17,6 +17,7 @@ from explorer.charts.theme import (
     LAYER,
     NEUTRAL,
     SHAPES,
+    k_ticks,
     live,
     rimmed,
     value_axis,
@@ -24,7 +25,6 @@ from explorer.charts.theme import (
 
 HEIGHT, LOW = 270, 300  # pixels of a chart
 HALF, LINE = 100, 17  # pixels of the delta's axis on either side of zero, and of a number on it
-TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 DELTA_TICKS = (0.3, 1, 3, 10, 30, 100)
 CROWDED = 14  # layers, above which bars have no numbers of their own
 DASHES = [[2, 3], [8, 4]]  # of the baselines, in their order
@@ -52,7 +52,7 @@ def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) 
 def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
     """The measure of both checkpoints by number of neurons, at the slider's layer."""
     whole = int(grid.k.max())
-    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    ticks = k_ticks(whole)
     x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.5], nice=False),
               axis=alt.Axis(title="Neurons in the probe (top-k, log scale)", values=ticks, format="d"))
     low, high = _reach(grid, measure)

@@ -16,11 +16,11 @@ from explorer.charts.theme import (
     SHAPES,
     K,
     clickable,
+    k_ticks,
     live,
     value_axis,
 )
 
-TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 FATES = {"kept": "#4a9d5b", "gained": COLOURS["fine-tuned"], "lost": COLOURS["pre-trained"], "neither": "#b5b9c1"}
 HEIGHT, LOW = 330, 240  # pixels
 ABOVE = 1.08  # of the tallest bar: where its axis ends
@@ -31,7 +31,7 @@ ALL_LAYERS = -1  # of the column layer: the neurons of all layers at once
 def k_axis(ks: Sequence[int], title: str = "Neurons in the probe (k, log scale)") -> alt.X:
     """Numbers of neurons on a log scale."""
     whole = max(ks)
-    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    ticks = k_ticks(whole)
     return alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
                  axis=alt.Axis(title=title, values=ticks, format="d"))
 
@@ -83,7 +83,7 @@ def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str)
 def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerChart:
     """The minimal set of each layer: table has the columns checkpoint (its role), layer, k, share, oracle, found."""
     whole, last = max(ks), int(table.layer.max())
-    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    ticks = k_ticks(whole)
     colour, shape = colours()
     y = alt.Y("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
               axis=alt.Axis(title="Neurons (log scale)", values=ticks, format="d", minExtent=MARGIN))
@@ -137,7 +137,7 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
 def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
     """Place of each neuron before and after, at the slider's layer, and which of the first k were kept."""
     whole = max(ks)
-    ticks = [*(tick for tick in TICKS if tick < whole / 1.6), whole]
+    ticks = k_ticks(whole)
     scale = alt.Scale(type="log", domain=[0.8, whole * 1.3], nice=False)
     x = alt.X("before:Q", scale=scale, axis=alt.Axis(title="Place before (pre-trained)", values=ticks, format="d"))
     y = alt.Y("after:Q", scale=scale, axis=alt.Axis(title="Place after (fine-tuned)", values=ticks, format="d",

@@ -31,6 +31,11 @@ def rimmed(chart: alt.Chart, size: int, dy: int | alt.ExprRef, colour: alt.Color
     return rim.encode(text="text:N"), text.encode(text="text:N")
 
 
+def k_ticks(whole: int) -> list[int]:
+    """Numbers of neurons to be named on a logarithmic axis that ends at the whole layer."""
+    return [*(digit * 10**zeros for zeros in range(6) for digit in (1, 2, 5) if digit * 10**zeros < whole / 1.6), whole]
+
+
 def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
     """The axis of a figure, as wide on every chart."""
     return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)

@@ -55,17 +55,16 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
     models, tasks = (list(dict.fromkeys(names)) for names in
                      ([pair.base for pair in found], [pair.task for pair in found]))
     charts = cached.overview_charts(store.root, tuple(found))
-    columns = st.columns(len(models), gap="medium")
-    for column, model in zip(columns, models, strict=True):
-        mine = {pair.task: pair for pair in found if pair.base == model}
-        with column:
-            title, name = next(iter(mine.values())).titles[0], short_name(model)
-            st.markdown(f"**{title}**" if title == name else f"**{title}** :gray[{plain(name)}]")
-            for task in tasks:
-                if task in mine:
-                    st.vega_lite_chart(spec=charts[mine[task]], key=f"delta {model} {task}")
-                else:
-                    st.caption("No finished study.")
+    cells = {(pair.base, pair.task): pair for pair in found}
+    for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
+        title, name = next(pair.titles[0] for pair in found if pair.base == model), short_name(model)
+        column.markdown(f"**{title}**" if title == name else f"**{title}** :gray[{plain(name)}]")
+    for task in tasks:
+        for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
+            if pair := cells.get((model, task)):
+                column.vega_lite_chart(spec=charts[pair], key=f"delta {model} {task}")
+            else:
+                column.caption(f"No finished study of {plain(task)}.")
     st.caption("Delta by layer (0: embeddings): accuracy of the probe on the fine-tuned checkpoint minus that on the "
                "pre-trained one, in points, with its 95 % interval; pale where that holds zero. "
                ":orange[◆] the block that keeps the most.")

@@ -16,7 +16,7 @@ from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, Summary, short_name
 from explorer.trajectory import gone_on
-from explorer.untrained import tuned
+from explorer.untrained import trained
 from explorer.views import steps
 from explorer.views.messages import problem
 
@@ -38,7 +38,7 @@ FACETS: dict[str, tuple[Facet, Callable[[Summary], str]]] = {  # a box: what tel
     "Version": (lambda study: study.key, lambda study: f"{study.created[:16].replace('T', ' ')}, "
                                                        f"{_version(study.request)}"),
 }
-WIDTHS = {"Model": 190, "Fine-tuned": 240, "Property": 130, "Corpus": 180, "Version": 260}  # pixels
+WIDTHS = {"Model": 190, "Fine-tuned": 320, "Property": 130, "Corpus": 180, "Version": 260}  # pixels
 
 
 def opened(store: Store) -> Study | None:
@@ -82,10 +82,10 @@ def finished(store: Store) -> list[Summary]:
 def first(studies: Sequence[Summary]) -> Summary:
     """What to open unasked, out of studies, the newest first: the user's own, or else the starter's FIRST.
 
-    A baseline's is none of these.
+    A baseline's is none of these, nor a run's that was stopped at its start.
     """
     def rank(study: Summary) -> tuple[bool, bool]:
-        request, own = study.request, not study.shipped and bool(tuned(study.request))
+        request, own = study.request, not study.shipped and trained(study.request)
         return own, (request.base, request.finetuned, request.corpus.property) == FIRST
 
     return max(studies, key=rank)
