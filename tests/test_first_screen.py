@@ -93,7 +93,7 @@ def test_one_back_leaves_a_page(page: Page, server: Server) -> None:
     assert page.evaluate("history.length") == before + 1
     page.go_back()
     expect(page).to_have_url(re.compile(r"^" + re.escape(server.url) + r"(\?.*)?$"))
-    expect(page.get_by_text("Test words")).to_be_visible()
+    expect(page.get_by_text("Test words", exact=True)).to_be_visible()
 
 
 def test_the_trajectory_opens_on_the_run_that_is_there(page: Page, server: Server) -> None:
