@@ -11,10 +11,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from explorer.cli_neurons import add_neurons
 from explorer.corpus import CorpusRequest
+from explorer.outputs import check, save
 from explorer.runs import FRACTIONS, FinetuneRequest
 from explorer.specs import InputError, ProbeSpec
 from explorer.store import Store, default_root
@@ -223,27 +222,13 @@ def _study(options: argparse.Namespace) -> None:
                       drop_outliers=options.drop_outliers, seed=options.probe_seed)
     request = StudyRequest(options.base, expand(options.finetuned), _corpus(options), options.pooling, options.k, probe,
                            options.control, not options.no_description_length)
-    if options.csv and not Path(options.csv).absolute().parent.is_dir():
-        raise InputError(f"--csv {options.csv}: there is no folder {Path(options.csv).absolute().parent}")
-    if options.csv and Path(options.csv).is_dir():
-        raise InputError(f"--csv {options.csv}: is a folder; takes the name of a file")
+    check(options.csv)
     study = run_study(request, Store(default_root()), _Console())
     for note in study.notes:
         print(f"note: {note}", file=sys.stderr)
     if options.csv:
-        write_csv(study.table, Path(options.csv))
+        save(study.table.to_csv(index=False), options.csv)
     print(study.layers().rename(columns=short_name).to_string(float_format=lambda value: f"{value:.4f}"))
-
-
-def write_csv(table: pd.DataFrame, path: Path) -> None:
-    """Write beside the place and move: a full disk leaves what was there."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        table.to_csv(temporary, index=False)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"--csv {path}: {error.strerror}") from None
 
 
 def _extract(options: argparse.Namespace) -> None:
@@ -278,6 +263,7 @@ def _scorecard(options: argparse.Namespace) -> None:
     from explorer.scoring import ScorecardRequest, complete, scored
     from explorer.study import finished
 
+    check(options.markdown, options.json)
     store = Store(default_root())
     keys = tuple(options.study or [summary.key for summary in finished(store)])
     if not keys:
@@ -293,16 +279,9 @@ def _scorecard(options: argparse.Namespace) -> None:
         found = scored(keys, store)
     for path, text in ((options.markdown, found.markdown), (options.json, found.json)):
         if path:
-            _write_text(text, Path(path))
+            save(text, path)
     for line in found.lines:
         print(f"{line.verdict.verdict:<15}  {line.verdict.pattern}\n{'':<17}{line.verdict.because}")
-
-
-def _write_text(text: str, path: Path) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def _cache(options: argparse.Namespace) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 import argparse
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from explorer.evidence import Missing
+from explorer.outputs import check, save
 from explorer.specs import InputError
 from explorer.store import Store, default_root
 
@@ -48,9 +48,7 @@ def add_neurons(commands: argparse._SubParsersAction) -> None:
 def _neurons(options: argparse.Namespace) -> None:
     from explorer.neurons.export import as_csv, as_json, origin
 
-    for path in (options.csv, options.json):
-        if path not in (None, "-") and not Path(path).absolute().parent.is_dir():
-            raise InputError(f"{path}: there is no folder {Path(path).absolute().parent}")
+    check(options.csv, options.json)
     neurons = _opened(options)
     table, settings = _table(neurons, options)
     made_of = origin(neurons, options.table, **settings)
@@ -58,7 +56,7 @@ def _neurons(options: argparse.Namespace) -> None:
         if path == "-":
             print(write(table, made_of), end="")
         elif path:
-            _save(write(table, made_of), Path(path))
+            save(write(table, made_of), path)
     if not (options.csv or options.json):
         print(table.to_string(index=False, float_format=lambda value: f"{value:.4f}"))
 
@@ -124,14 +122,3 @@ def _layer(text: str) -> int:
     if text != "all" and not text.isdecimal():
         raise InputError(f"--layer {text}: takes a layer's number, or 'all'")
     return ALL if text == "all" else int(text)
-
-
-def _save(text: str, path: Path) -> None:
-    """Write beside the place and move: a full disk leaves what was there."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: {error.strerror}") from None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from explorer.cli import main, write_csv
+from explorer.cli import main
+from explorer.outputs import save
 from explorer.specs import InputError
 from explorer.study import COLUMNS
 from tests.tiny import build
@@ -127,7 +128,7 @@ def test_several_tasks_at_once_and_a_study_of_a_whole_run(
     ({"property": "Mood"}, "Mood"),
     ({"columns": "1"}, "--columns"),
     ({"csv": "/no/such/folder/out.csv"}, "/no/such/folder"),
-    ({"csv": "/tmp"}, "--csv /tmp: is a folder"),
+    ({"csv": "/tmp"}, "/tmp: is a folder"),
     ({"limit": "0"}, "limit"),
     ({"seed": "-1"}, "seed"),
     ({"l2": "-1"}, "l2: got -1"),
@@ -161,6 +162,11 @@ def test_options_that_cannot_be_read(
     assert message in capsys.readouterr().err
 
 
+def test_a_scorecard_for_no_folder_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["scorecard", "--markdown", "/no/such/folder/card.md"]) == 2
+    assert "there is no folder /no/such/folder" in capsys.readouterr().err
+
+
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     command = f"{sys.executable} -m explorer cache | head -1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False,
@@ -176,7 +182,7 @@ def test_a_full_disk_leaves_the_old_csv(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # what the system does at a full quota
     try:
         with pytest.raises(InputError, match=r"out\.csv"):
-            write_csv(pd.DataFrame({"value": range(10_000)}), path)
+            save("a line\n" * 10_000, str(path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_text(encoding="utf-8") == "old"

@@ -8,8 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
-    "specs", "files", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract", "probe",
-    "confounds", "optimise", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans",
+    "specs", "files", "outputs", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract",
+    "probe", "confounds", "optimise", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans",
     "labels", "layer", "metrics", "figures", "study", "untrained", "evidence", "reading", "neurons", "neuron",
     "card", "search", "errors", "sentence", "patterns", "methods", "all_layers", "scorecard", "scoring", "tasks",
     "runs", "history", "trajectory", "freezing", "finetune", "work", "estimate", "processes", "jobs", "starter",
