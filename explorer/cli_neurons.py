@@ -112,7 +112,7 @@ def _compute(neurons: Neurons, parts: tuple[str, ...]) -> None:
     def report(done: int, total: int, what: str) -> None:
         print(f"{done}/{total}  {what}", file=sys.stderr, flush=True)
 
-    if any(neurons.table(part) is None for part in parts):
+    if not all(neurons.has(part) for part in parts):
         run_neurons(NeuronsRequest(neurons.study.key, neurons.finetuned, parts), neurons.store, report)
 
 

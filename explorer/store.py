@@ -81,6 +81,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
         self._verified: dict[Path, list[int]] = {}  # identity of the files whose digest was found right
+        self._whole: dict[Path, list[int]] = {}  # size and inode of the results of which the same holds
 
     @contextmanager
     def lock(self, key: str, while_waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
@@ -154,6 +155,10 @@ class Store:
         content = self._read(spec.key(), ARRAYS)
         return None if content is None else (unpack(content), _header(BytesIO(content))["meta"])
 
+    def has(self, spec: Spec, *endings: str) -> bool:
+        """Whether the results of these endings are there for the spec and whole; each is read through but once."""
+        return all(self._is_whole(self.root / "results" / (spec.key() + ending)) for ending in endings)
+
     def put_arrays(self, spec: Spec, arrays: dict[str, np.ndarray], meta: dict) -> None:
         """Store named arrays and JSON-able meta, of which `what` says in words what they are."""
         self._put(spec, ARRAYS, pack(arrays, {"explorer": _describe(spec, meta), "seal": BLANK_SEAL}))
@@ -189,6 +194,19 @@ class Store:
             parquet.add_key_value_metadata({"explorer": _describe(spec, meta or {}), "seal": BLANK_SEAL})
         self._put(spec, TABLE, buffer.getvalue().to_pybytes())
 
+    def _is_whole(self, path: Path) -> bool:
+        try:
+            found = identity(path)[:2]  # its time is that of its last use
+            if self._whole.get(path) != found:
+                unsealed(path)
+                self._whole[path] = found
+        except FileNotFoundError:
+            return False
+        except Damaged as error:
+            _warn_damaged(path, error)
+            return False
+        return True
+
     def _read(self, key: str, ending: str) -> bytes | None:
         path = self.root / "results" / (key + ending)
         if not re.fullmatch("[0-9a-f]{20}", key) or not path.is_file():
@@ -196,6 +214,7 @@ class Store:
         try:
             content = unsealed(path)
         except Damaged as error:
+            self._whole.pop(path, None)
             _warn_damaged(path, error)
             return None
         _touch(path)

@@ -130,6 +130,22 @@ def test_a_table_without_the_probe_it_was_made_with_is_computed_again(
     assert here.table("everywhere").equals(neurons.table("everywhere"))
 
 
+@pytest.mark.filterwarnings("ignore:.*computed again when needed")
+@pytest.mark.parametrize(("part", "ending"), [("everywhere", ".safetensors"), ("everywhere", ".parquet"),
+                                              ("controls", ".parquet")])
+def test_a_part_that_was_cut_short_is_not_there_and_computed_again(neurons: Neurons, tmp_path: Path, part: str,
+                                                                   ending: str) -> None:
+    store = Store(shutil.copytree(neurons.store.root, tmp_path / "cache"))
+    here = dataclasses.replace(neurons, store=store)
+    assert here.has(part)
+    path = store.root / "results" / f"{here.spec(next(here.cells(part))).key()}{ending}"
+    path.write_bytes(path.read_bytes()[:-9])
+    assert not here.has(part)  # which is what a page asks before it offers to compute it
+    run_neurons(NeuronsRequest(here.study.key, here.finetuned, (part,)), store)
+    assert here.has(part)
+    assert here.table(part).equals(neurons.table(part))
+
+
 @pytest.mark.parametrize(("changed", "message"), [
     ({"study": "0" * 20}, "study"), ({"finetuned": "other"}, "'other'"), ({"parts": ("nothing",)}, "nothing"),
 ])

@@ -13,7 +13,7 @@ from explorer.neurons import parts
 from explorer.neurons.parts import ALL, DRAWS, LIKELIHOOD, RESAMPLES, SAMPLE
 from explorer.probe import Probe, from_arrays, to_arrays
 from explorer.specs import InputError, LayerSpec, Progress, Spec, silent
-from explorer.store import Store
+from explorer.store import ARRAYS, TABLE, Store
 from explorer.study import Study, load, short_name, title
 
 PARTS = {
@@ -114,16 +114,18 @@ class Neurons:
         found = []
         for cell in self.cells(part):
             table = self.store.table(self.spec(cell))
-            if table is None or (part == "everywhere" and self.store.arrays(self.spec(cell)) is None):
+            if table is None:
                 return None
             found.append(table.assign(checkpoint=cell.checkpoint, layer=cell.layer))
         return pd.concat(found, ignore_index=True)
 
     def has(self, part: str) -> bool:
-        """Whether nothing of a part is missing, by the names of files alone."""
-        endings = ("parquet", "safetensors") if part == "everywhere" else ("parquet",)  # which keeps its probe too
-        return all((self.store.root / "results" / f"{self.spec(cell).key()}.{ending}").is_file()
-                   for cell in self.cells(part) for ending in endings)
+        """Whether nothing of a part is missing or damaged."""
+        return all(self.there(cell) for cell in self.cells(part))
+
+    def there(self, cell: Cell) -> bool:
+        """Whether the cache has a table whole, and the probe beside it: pruning takes one without the other."""
+        return self.store.has(self.spec(cell), TABLE, *([ARRAYS] if cell.part == "everywhere" else []))
 
     def probe_on_all(self, checkpoint: str) -> Probe:
         """The probe on all layers at once; raises Missing before 'everywhere' is there."""
@@ -162,8 +164,7 @@ def run_neurons(request: NeuronsRequest, store: Store, on_progress: Progress = s
             on_progress(i, len(cells), f"{what}, {step}")
 
         with store.lock(neurons.spec(cell).key(), partial(tick, "waiting for another job")):
-            probe = cell.part != "everywhere" or store.arrays(neurons.spec(cell)) is not None
-            if store.table(neurons.spec(cell)) is None or not probe:
+            if not neurons.there(cell):
                 _compute(neurons, cell, tick)
     on_progress(1, 1, "done")
     return neurons
