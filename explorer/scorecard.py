@@ -222,11 +222,11 @@ def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]
 
 
 def _last_steps(names: Sequence[str]) -> list[str]:
-    """Of the checkpoints of one run, the one of the last step."""
-    runs: dict[str, tuple[int, str]] = {}
+    """Of the checkpoints of one run, the one of the last step; a name without a step, the run's own, is of its end."""
+    runs: dict[str, tuple[float, str]] = {}
     for name in names:
-        run, step = place(name) or (name, 0)
-        runs[run] = max(runs.get(run, (0, name)), (step, name))
+        run, step = place(name) or (name, np.inf)
+        runs[run] = max(runs.get(run, (step, name)), (step, name))
     return [name for _, name in runs.values()]
 
 

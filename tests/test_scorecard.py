@@ -85,6 +85,7 @@ def test_the_last_step_of_each_run_stands_for_it() -> None:
         "a/checkpoint-9", "hub/b", "c/checkpoint-2"]
     assert _last_steps(["a/checkpoint-40", "a/checkpoint-10", "hub/b@step3000", "hub/b@step1000"]) == [
         "a/checkpoint-40", "hub/b@step3000"]
+    assert _last_steps(["starter-bert-sst2", "starter-bert-sst2/checkpoint-526"]) == ["starter-bert-sst2"]
 
 
 def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> None:
