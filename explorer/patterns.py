@@ -101,7 +101,7 @@ def bert_keeps_deeper(by_family: dict[str, pd.DataFrame]) -> Verdict:
     others = [family for family in depth if family != "bert"]
     verdict = SEEN if least["bert"] > max(most[family] for family in others) else \
         NOT_SEEN if most["bert"] <= max(least[family] for family in others) else UNDECIDED
-    figures = ", ".join(f"{family} {value}" for family, value in depth.items())
+    figures = ", ".join(f"{family} {value} ({least[family]} to {most[family]})" for family, value in depth.items())
     return Verdict(pattern, verdict, f"last layer up to which no probe loses over {100 * KEPT:.0f} point: {figures}")
 
 

@@ -82,6 +82,12 @@ def test_who_keeps_deeper(bert: tuple, others: list[tuple], verdict: str) -> Non
     assert bert_keeps_deeper(families).verdict == verdict
 
 
+def test_a_depth_is_told_with_what_the_intervals_leave_open() -> None:
+    found = bert_keeps_deeper({"bert": layers(0, 0, -0.9), "xlnet": layers(0, 0, -1.1)})
+    assert found.verdict == UNDECIDED
+    assert found.because.endswith("bert 2 (1 to 2), xlnet 1 (1 to 2)")
+
+
 def test_the_sentences_tell_the_figures() -> None:
     text = sentences(layers(0, 0.5, -0.1, -4, -5))
     assert "falls in layers 3 to 4 and rises in layer 1" in text
