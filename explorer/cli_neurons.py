@@ -81,6 +81,9 @@ def _table(neurons: Neurons, options: argparse.Namespace) -> tuple[pd.DataFrame,
         layer = _layer(options.layer)
         checkpoint = neurons.pair[0 if options.of == "base" else 1]
         tables.check(neurons, layer, options.method)
+        n = neurons.width * (neurons.n_layers if layer == tables.ALL else 1)
+        if options.top is not None and not 1 <= options.top <= n:
+            raise InputError(f"--top {options.top}: takes 1 to {n} neurons")
         if options.method not in ("lca", *tables.CONTROLS):
             _compute(neurons, (tables.ranked_in(options.method),))
         elif layer == tables.ALL and options.method != "random":

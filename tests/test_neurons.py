@@ -391,7 +391,7 @@ def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch,
     (["--layer", "7"], "0 to 2"), (["--layer", "x"], "--layer x"), (["--top", "49"], "1 to 48"),
     (["--label", "INTJ"], "INTJ"), (["--method", "magic"], "magic"), (["--study", "f" * 20], "study"),
     (["--finetuned", "other"], "other"), (["--csv", "/no/such/folder/out.csv"], "/no/such/folder"),
-    (["--table", "minimal", "--delta", "-5"], "delta: got -5"), (["--top", "0"], "1 to 48"),
+    (["--table", "minimal", "--delta", "-5"], "delta: got -5"), (["--top", "0"], "--top 0: takes 1 to 48"),
     (["--table", "labels", "--delta", "nan"], "delta: got nan"),
 ])
 def test_what_the_shell_asks_for_in_vain(
