@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from explorer.processes import alive, of_process, of_slurm, slurm_number, write
+from explorer.processes import alive, of_process, of_slurm, slurm_number, started, write
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.work import KINDS, WORK, Request
@@ -135,11 +135,11 @@ def _end(folder: Path) -> dict:
         return state
     if (folder / "cancel").exists():
         return state | {"state": "cancelled"}
-    return state | {
-        "state": "failed",
-        "message": "The job's process ended without a word: it was killed, or memory ran out. "
-                   "What it finished is kept; run it again to go on from there.",
-    }
+    message = ("The job's process ended without a word: it was killed, or memory ran out. "
+               "What it finished is kept; run it again to go on from there.") if started(folder) else \
+        ("No process was started for the job: memory ran out, or the explorer was stopped at that moment. "
+         "Run it again.")
+    return state | {"state": "failed", "message": message}
 
 
 def _log_tail(folder: Path) -> str:

@@ -35,11 +35,10 @@ def alive(folder: Path) -> bool:
     """Whether the job waits or runs, by SLURM's word or its process's; one on another host is taken at its own."""
     if number := slurm_number(folder):
         return _in_slurm(number, int(time.monotonic() // ASK_SLURM_EVERY))
-    path = folder / "process.json"
-    if not path.is_file():  # its launcher is being started this moment, or whoever should have done so was killed
+    if not started(folder):  # its launcher is being started this moment, or whoever should have done so was killed
         asked = time.time() - (folder / "request.json").stat().st_mtime
         return asked < STARTING and not (folder / "cancel").exists()
-    process = json.loads(path.read_text())
+    process = json.loads((folder / "process.json").read_text())
     if process["host"] != socket.gethostname():
         return True
     try:
@@ -47,6 +46,11 @@ def alive(folder: Path) -> bool:
         return found.create_time() == process["started"] and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def started(folder: Path) -> bool:
+    """Whether it is written down that a process ever had the job."""
+    return (folder / "process.json").is_file()
 
 
 def slurm_number(folder: Path) -> str | None:

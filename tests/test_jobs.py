@@ -115,7 +115,9 @@ def test_a_job_that_was_never_started_holds_up_no_other(store: Store, request_: 
         jobs.cancel(store, folder.name)
     else:
         os.utime(folder / "request.json", (0, 0))
-    assert jobs.status(store, folder.name).state == ("cancelled" if cancelled else "failed")
+    job = jobs.status(store, folder.name)
+    assert job.state == ("cancelled" if cancelled else "failed")
+    assert cancelled or "No process was started" in job.message
 
 
 @pytest.mark.parametrize("name", ["../../etc", "20200101-000000-abcdef", ""])
