@@ -28,6 +28,7 @@ from explorer.patterns import (
     layer_table,
     tasks_differ,
 )
+from explorer.specs import LayerSpec
 from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
 from explorer.study import Study, short_name
@@ -208,17 +209,17 @@ def _line(found: list[tuple[str, Verdict]]) -> Line:
 
 
 def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]:
-    """The pattern on tasks, for each base, words and labels that tasks share; of a task the newest study counts."""
-    groups: dict[tuple[str, ...], dict[str, Pair]] = {}
-    names: dict[tuple[str, ...], str] = {}
+    """The pattern on tasks, for each base that they share, probed alike on the same words and labels.
+
+    Of a task the newest study counts.
+    """
+    groups: dict[LayerSpec, list[Pair]] = {}
     for pair in layers:
-        group = pair.study.made_of[:2]
-        names.setdefault(group, f"{pair.study.request.corpus.property}: {short_name(pair.study.base)}")
-        known = groups.setdefault(group, {})
-        if pair.task and (pair.task not in known or known[pair.task].study.created < pair.study.created):
-            known[pair.task] = pair
-    for group, known in groups.items():
-        yield names[group], tasks_differ({task: layers[pair] for task, pair in known.items()})
+        groups.setdefault(dict(pair.study.spec.checkpoints)[pair.study.base], []).append(pair)
+    for group in groups.values():
+        study = group[0].study
+        by_task = {pair.task: layers[pair] for pair in sorted(group, key=lambda pair: pair.study.created) if pair.task}
+        yield f"{study.request.corpus.property}: {short_name(study.base)}", tasks_differ(by_task)
 
 
 def _last_steps(names: Sequence[str]) -> list[str]:

@@ -30,9 +30,9 @@ from explorer.scorecard import (
     unchanged,
 )
 from explorer.scoring import ScorecardRequest, complete, lacking, scored
-from explorer.specs import InputError
+from explorer.specs import ActivationSpec, InputError, LayerSpec, ProbeSpec
 from explorer.store import Store
-from explorer.study import StudyRequest, run_study
+from explorer.study import StudyRequest, StudySpec, run_study
 from tests.tiny import build
 from tests.words import write_corpus
 
@@ -89,18 +89,20 @@ def test_the_last_step_of_each_run_stands_for_it() -> None:
 
 
 def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> None:
-    def pair(task: str, created: str, base: str = "bert", data: str = "words") -> Pair:
-        request = StudyRequest(base, (task,), CorpusRequest("train"))
+    def pair(task: str, created: str, base: str = "bert", data: str = "words", **settings: float) -> Pair:
+        request, of_words = StudyRequest(base, (task,), CorpusRequest("train")), ActivationSpec(base, data)
+        spec = StudySpec(((base, LayerSpec(of_words, of_words, of_words, "", 0, ProbeSpec(**settings))),), ())
         made = {"tuning": {task: {"task": task}}}
-        return Pair(SimpleNamespace(request=request, base=base, made_of=(data, base), made=made, created=created), task)
+        return Pair(SimpleNamespace(request=request, base=base, spec=spec, made=made, created=created), task)
 
     def lost(points: float) -> pd.DataFrame:
         delta = -points / 100
         return pd.DataFrame({"layer": [0], "delta": delta, "low": delta - 0.002, "high": delta + 0.002})
 
     found = list(_tasks({pair("sst2", "2030"): lost(-5), pair("sst2", "2031"): lost(3), pair("mrpc", "2030"): lost(0),
-                         pair("mrpc", "2031", data="others"): lost(9), pair("mrpc", "2031", "other"): lost(9)}))
-    assert [verdict.verdict for _, verdict in found] == [SEEN, UNDECIDED, UNDECIDED]
+                         pair("mrpc", "2031", data="others"): lost(9), pair("mrpc", "2031", "other"): lost(9),
+                         pair("mrpc", "2031", l2=1): lost(9)}))
+    assert [verdict.verdict for _, verdict in found] == [SEEN, UNDECIDED, UNDECIDED, UNDECIDED]
     assert found[0][1].because.endswith("sst2 −3.0, mrpc +0.0")
 
 
