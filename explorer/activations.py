@@ -41,16 +41,6 @@ class Activations:
         """(words,) bool: False where the model gave the word no activation; its row is zero."""
         return self.fate == KEPT
 
-    @property
-    def n_dropped(self) -> int:
-        """How many words the tokenizer made nothing of."""
-        return int((self.fate == DROPPED).sum())
-
-    @property
-    def n_cut(self) -> int:
-        """How many words lie, in part at least, beyond the model's maximum length."""
-        return int((self.fate == CUT).sum())
-
     def layer(self, index: int) -> np.ndarray:
         """One layer: a read-only memory map (words, neurons) of spec.dtype.
 

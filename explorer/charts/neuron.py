@@ -33,7 +33,8 @@ def _by_label() -> dict:
         _zero(),
         base.mark_rule(strokeWidth=1.5).encode(x=x, x2="q95:Q", color=checkpoint_colour()),
         base.mark_bar(height=8).encode(x="q25:Q", x2="q75:Q", color=checkpoint_colour()),
-        base.mark_tick(thickness=3, height=14, opacity=1).encode(x="mean:Q", color=checkpoint_colour()),  # seen without a box
+        # Seen where there is no box.
+        base.mark_tick(thickness=3, height=14, opacity=1).encode(x="mean:Q", color=checkpoint_colour()),
         base.mark_tick(color="white", thickness=2, height=8).encode(x="mean:Q"),
     ]
     chart = still(alt.layer(*layers), "$title", ROW, "Box: middle half of the words, line: 5 to 95 %, white: mean")

@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from explorer import cached
-from explorer.charts.pictures import png, still, svg
+from explorer.charts.export import at_position, png, svg
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
 from explorer.neurons.export import as_csv, as_json, origin
 from explorer.views.evidence import behind
@@ -100,7 +100,7 @@ def pictures(charts: dict[str, dict], layer: int, k: int, ks: Sequence[int]) -> 
     """Each chart at this position as SVG and PNG."""
     with st.container(horizontal=True):
         for name, spec in charts.items():
-            at = still(spec, layer, k, ks)
+            at = at_position(spec, layer, k, ks)
             for ending, draw, mime in (("svg", svg, "image/svg+xml"), ("png", png, "image/png")):
                 st.download_button(f"{name.capitalize()} as {ending.upper()}", partial(draw, at), f"{name}.{ending}",
                                    mime, key=f"{name} {ending}", on_click="ignore", type="tertiary",
