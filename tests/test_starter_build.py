@@ -15,7 +15,7 @@ from explorer.models import STARTER, check_pair, load, resolve
 from explorer.specs import InputError
 from explorer.starter.build.__main__ import main
 from explorer.starter.build.families import FAMILIES, OFFSETS
-from explorer.starter.build.objectives import SHARE, Masked, Permuted
+from explorer.starter.build.objectives import KEPT, MASKED, SWAPPED, Masked, Permuted
 from explorer.starter.build.pretrain import BLOCK, Settings, Training, pretrain
 from explorer.starter.build.text import Text, encoded
 from explorer.starter.build.tune import SLIVER, tune
@@ -72,9 +72,11 @@ def test_masks_are_drawn_anew_in_their_shares(tokenizers: dict[str, PreTrainedTo
     text = np.full((400, 60), tokenizer.convert_tokens_to_ids("a"), np.uint16)
     inputs, chosen, targets = Masked(tokenizer).batch(text, np.random.default_rng(0))
     again = Masked(tokenizer).batch(text, np.random.default_rng(1))[1]
-    assert chosen[:, 1:-1].float().mean() == pytest.approx(SHARE, abs=0.01)
-    assert (inputs[chosen] == tokenizer.mask_token_id).float().mean() == pytest.approx(0.8, abs=0.02)
-    assert (inputs[chosen] == targets).float().mean() == pytest.approx(0.1, abs=0.02)
+    hidden = inputs[chosen] == tokenizer.mask_token_id
+    same = inputs[chosen] == targets
+    assert chosen[:, 1:-1].float().mean() == pytest.approx(MASKED + SWAPPED + KEPT, abs=0.01)
+    found = [float(which.sum()) / chosen[:, 1:-1].numel() for which in (hidden, ~hidden & ~same, same)]
+    assert found == pytest.approx([MASKED, SWAPPED, KEPT], abs=0.01)
     assert not torch.equal(chosen, again)
 
 
