@@ -111,7 +111,7 @@ The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. Held-o
 **{loss:.2f}** nats a predicted sub-word (perplexity {perplexity}), with no mask on attention but the objective's own;
 sub-words and objectives differ between the three models, and so their losses do not compare.
 
-{short}The heads of the first block start on the neighbouring words (`explorer/starter/build/families.py`): left to
+{short}Heads start on the neighbouring words (`explorer/starter/build/families.py`): left to
 itself, a BERT of this size learnt next to nothing from its first 8 million sub-words. Settings: `{settings}`.
 
 | sub-words | held-out loss |

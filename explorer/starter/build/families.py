@@ -23,8 +23,8 @@ from transformers import (
 
 WIDTH, BLOCKS, HEADS, FEED_FORWARD = 128, 6, 4, 512
 LONGEST = 128  # sub-words, special ones included
-HEAD = WIDTH // HEADS
-OFFSETS = (-1, 1, -2, 2)  # what each head of the first block attends to at the start, in words from its own
+HEAD, HALF = WIDTH // HEADS, WIDTH // 2
+OFFSETS = (-1, 1, -2, 2)  # what each head of a block attends to at the start, in words from its own
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Family:
     name: str
     tokenizer: Callable[[Iterable[str], int], PreTrainedTokenizerFast]
     model: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
+    learning_rate: float = 1e-3  # at its highest; at twice that the upper blocks of BERT stop attending to anything
     permuted: bool = False  # permutation language modelling, else masked
 
 
@@ -123,7 +124,7 @@ def xlnet(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 FAMILIES = {
     "bert": Family("starter-bert", wordpiece, bert),
     "roberta": Family("starter-roberta", byte_level, roberta),
-    "xlnet": Family("starter-xlnet", unigram, xlnet, permuted=True),
+    "xlnet": Family("starter-xlnet", unigram, xlnet, learning_rate=2e-3, permuted=True),
 }
 
 
@@ -137,29 +138,31 @@ def _sizes(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _look_at_neighbours(encoder: BertModel | RobertaModel, gain: float = 1.5) -> None:
-    """Start the first block's heads on the neighbouring words, from which everything else is learnt.
+def _look_at_neighbours(encoder: BertModel | RobertaModel, gain: float = 1.2) -> None:
+    """Start the heads of all blocks on the neighbouring words, from which everything else is learnt.
 
     Left to itself so small a model takes over 8 M sub-words to find its neighbours and learns nothing until then.
-    Positions start as sinusoids (Vaswani et al. 2017), as strong as the words; the queries turn them by the head's
-    offset, so that query . key is largest at that offset.
+    Words start in the second half of the neurons, positions, as strong, in the first as sinusoids (Vaswani et al.
+    2017), and the queries turn them by the head's offset, so that query . key is largest at that offset.
     """
-    positions = encoder.embeddings.position_embeddings.weight  # (positions, neurons)
-    encoder.embeddings.word_embeddings.weight.normal_(0, 0.05)
-    frequencies = 2.6 * torch.exp(-math.log(400) * torch.arange(WIDTH // 2) / (WIDTH // 2))
+    words, positions = encoder.embeddings.word_embeddings.weight, encoder.embeddings.position_embeddings.weight
+    words.normal_(0, 0.07)
+    words[:, :HALF] = 0
+    frequencies = 2.6 * torch.exp(-math.log(400) * torch.arange(HALF // 2) / HALF)
     angles = torch.arange(len(positions))[:, None] * frequencies
-    positions[:, 0::2], positions[:, 1::2] = 0.07 * torch.sin(angles), 0.07 * torch.cos(angles)
-    block: Any = encoder.encoder.layer[0]
-    attention = block.attention.self
-    for head, offset in enumerate(OFFSETS):
-        query, key = _turns(frequencies, offset, first=head % 2)
-        rows = slice(head * HEAD, (head + 1) * HEAD)
-        attention.query.weight[rows] += gain * query
-        attention.key.weight[rows] += gain * key
+    positions.zero_()
+    positions[:, 0:HALF:2], positions[:, 1:HALF:2] = 0.1 * torch.sin(angles), 0.1 * torch.cos(angles)
+    blocks: Any = encoder.encoder.layer
+    for attention in (block.attention.self for block in blocks):
+        for head, offset in enumerate(OFFSETS):
+            query, key = _turns(frequencies, offset, first=head % 2)
+            rows = slice(head * HEAD, (head + 1) * HEAD)
+            attention.query.weight[rows] += gain * query
+            attention.key.weight[rows] += gain * key
 
 
 def _turns(frequencies: Tensor, offset: int, first: int) -> tuple[Tensor, Tensor]:
-    """Query and key (HEAD, WIDTH) of a head that looks `offset` away, on every second of the higher frequencies."""
+    """Query and key (HEAD, WIDTH) of a head that looks `offset` away, on every second frequency."""
     query, key = torch.zeros(HEAD, WIDTH), torch.zeros(HEAD, WIDTH)
     for i in range(HEAD // 2):
         j = 2 * i + first

@@ -33,7 +33,6 @@ class Settings:
     vocabulary: int = 8000
     vocabulary_lines: int = 40_000  # of text, from which the vocabulary is learnt
     batch: int = 16  # blocks a step, 2,000 sub-words: many small steps leave the plateau soonest
-    learning_rate: float = 2e-3
     warm_up: int = 200  # steps
     hold: int = 1000  # steps until the learning rate falls with their square root; held, BERT diverged at step 4,600
     cool_down: float = 0.53  # share of the tokens, the last, over which it falls to a twentieth beside
@@ -109,7 +108,7 @@ class Training:
     def _learn(self, block: np.ndarray) -> None:
         """One step on a block (batch, BLOCK) of sub-words."""
         settings = self.settings
-        rate = settings.learning_rate * _share_of_rate(self.step, self.tokens, settings)
+        rate = self.family.learning_rate * _share_of_rate(self.step, self.tokens, settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         pieces = block if self.step % LONG_EVERY == 0 else block.reshape(-1, BLOCK // 2)
@@ -172,7 +171,8 @@ class Training:
 
     def _record(self) -> dict[str, Any]:
         """What the model card tells of the run."""
-        settings = {name: value for name, value in asdict(self.settings).items() if name != "until"}
+        settings = {"learning_rate": self.family.learning_rate} | asdict(self.settings)
+        del settings["until"]
         loss = self.curve[-1]["loss"]
         return {
             "family": self.family.name, "settings": settings, "text": self.files,
