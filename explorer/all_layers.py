@@ -10,6 +10,7 @@ from explorer.evidence import Evidence
 from explorer.probes import LayerProbes
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, Spec, silent
+from explorer.store import ARRAYS
 from explorer.study import Study
 
 SHARE = 0.1  # of all neurons: the salient ones
@@ -40,9 +41,8 @@ def fits(study: Study) -> bool:
 
 
 def known(evidence: Evidence, checkpoint: str) -> bool:
-    """Whether it has been computed of a checkpoint, by the name of a file alone."""
-    key = AllLayersSpec(evidence.spec(checkpoint)).key()
-    return (evidence.store.root / "results" / f"{key}.safetensors").is_file()
+    """Whether it has been computed of a checkpoint, and is whole."""
+    return evidence.store.has(AllLayersSpec(evidence.spec(checkpoint)), ARRAYS)
 
 
 def stored(evidence: Evidence, checkpoint: str) -> AllLayers | None:

@@ -1,7 +1,6 @@
 """The analysis of a study's neurons: right answers in plain cases, resumable, nothing lost."""
 import dataclasses
 import io
-import json
 import shutil
 from pathlib import Path
 
@@ -12,7 +11,6 @@ import pytest
 from explorer.cli import main
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest, run_neurons
-from explorer.neurons.export import as_csv, as_json, origin
 from explorer.neurons.parts import (
     ALL,
     CONTROLS,
@@ -25,7 +23,6 @@ from explorer.neurons.parts import (
     masked,
     moves,
 )
-from explorer.neurons.similarity import cka, correlations
 from explorer.neurons.tables import (
     audit,
     curves,
@@ -185,34 +182,6 @@ def test_masking_is_that_of_the_probe() -> None:
         assert row["test"] == pytest.approx(whole.keep(order[:row["k"]]).accuracy(x, y))
 
 
-def test_correlations_of_neurons_that_stay_turn_and_stand_still() -> None:
-    x = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
-    after = np.stack([3 * x[:, 0] + 1, -x[:, 1], x[::-1, 2], np.full(500, 2.0)], axis=1).astype(np.float32)
-    found = correlations(x, after)
-    np.testing.assert_allclose(found[:2], [1.0, -1.0], atol=1e-5)
-    assert abs(found[2]) < 0.2
-    assert np.isnan(found[3])
-
-
-def test_cka_sees_through_rotations_and_scales_and_nothing_else() -> None:
-    random = np.random.default_rng(0)
-    x = random.normal(size=(2000, 6)).astype(np.float32)
-    turn = np.linalg.qr(random.normal(size=(6, 6)))[0].astype(np.float32)
-    assert cka(x, 4 * x @ turn + 1) == pytest.approx(1.0, abs=1e-4)
-    assert cka(x, random.normal(size=(2000, 6)).astype(np.float32)) < 0.02
-    assert np.isnan(cka(x, np.ones_like(x)))
-
-
-@pytest.mark.parametrize("measure", [correlations, cka])
-def test_checkpoints_that_cannot_be_compared(measure) -> None:
-    x = np.zeros((10, 4), np.float32)
-    with pytest.raises(InputError, match="width"):
-        measure(x, x[:, :3])
-    x[2, 1] = np.nan
-    with pytest.raises(InputError, match="neuron 1"):
-        measure(x, x)
-
-
 def test_names() -> None:
     assert name(5, 117, 384) == "L5:117"
     assert name(ALL, np.array([0, 384, 2687]), 384).tolist() == ["L0:0", "L1:0", "L6:383"]
@@ -301,31 +270,6 @@ def test_rankings_that_are_not_there(neurons: Neurons, asked: dict, message: str
         ranked(neurons, neurons.study.base, **{"layer": 1, **asked})
 
 
-def test_a_table_goes_out_with_what_made_it_and_comes_back(neurons: Neurons) -> None:
-    table = ranked(neurons, neurons.study.base, ALL, top=50 % 48)
-    made_of = origin(neurons, "ranking", method="lca")
-    back = pd.read_csv(io.StringIO(as_csv(table, made_of)), comment="#")
-    pd.testing.assert_frame_equal(back, table, check_dtype=False)
-    read = json.loads(as_json(table, made_of))
-    assert read["made_of"]["study"] == neurons.study.key
-    assert read["made_of"]["request"]["corpus"]["property"] == "upos"
-    assert len(read["rows"]) == len(table)
-
-
-@pytest.mark.parametrize(("arguments", "rows"), [
-    (["--top", "5"], 5), (["--layer", "1", "--method", "gaussian"], 16), (["--layer", "0", "--label", "NOUN"], 16),
-    (["--table", "where"], 5 * 3), (["--table", "centres"], 5 * 2), (["--table", "moved"], 48),
-    (["--table", "minimal"], 6), (["--table", "labels"], 6 * 4), (["--table", "stability"], 2 * 3 * 5 * len(METHODS)),
-])
-def test_tables_from_the_shell(
-    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
-    rows: int,
-) -> None:
-    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
-    assert main(["neurons", *arguments, "--csv"]) == 0
-    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")) == rows
-
-
 @pytest.fixture(scope="module")
 def lacking(tmp_path_factory: pytest.TempPathFactory) -> Neurons:
     """A study whose test split has no VERB, nor its dev split an ADJ."""
@@ -375,31 +319,3 @@ def test_the_reversed_ranking_is_that_of_lca_with_its_worst_first(neurons: Neuro
     for layer in (1, ALL):
         best, worst = (ranking(neurons, neurons.study.base, layer, name).order for name in ("lca", "reversed"))
         assert best.tolist() == worst.tolist()[::-1]
-
-
-def test_files_from_the_shell(neurons: Neurons, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
-    assert main(["neurons", "--layer", "2", "--top", "3", "--json", str(tmp_path / "out.json"),
-                 "--csv", str(tmp_path / "out.csv")]) == 0
-    made_of = json.loads((tmp_path / "out.json").read_text())["made_of"]
-    assert (made_of["layer"], made_of["method"], made_of["study"]) == ("2", "lca", neurons.study.key)
-    assert json.loads((tmp_path / "out.csv").read_text().splitlines()[0].removeprefix("# ")) == made_of
-    assert {path.name for path in tmp_path.iterdir()} == {"out.json", "out.csv"}
-
-
-@pytest.mark.parametrize(("arguments", "message"), [
-    (["--layer", "7"], "0 to 2"), (["--layer", "x"], "--layer x"), (["--top", "49"], "1 to 48"),
-    (["--label", "INTJ"], "INTJ"), (["--method", "magic"], "magic"), (["--study", "f" * 20], "study"),
-    (["--finetuned", "other"], "other"), (["--csv", "/no/such/folder/out.csv"], "/no/such/folder"),
-    (["--table", "minimal", "--delta", "-5"], "delta: got -5"), (["--top", "0"], "--top 0: takes 1 to 48"),
-    (["--table", "labels", "--delta", "nan"], "delta: got nan"),
-])
-def test_what_the_shell_asks_for_in_vain(
-    neurons: Neurons, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str],
-    message: str,
-) -> None:
-    monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
-    assert main(["neurons", *arguments]) == 2
-    captured = capsys.readouterr()
-    assert message in captured.err
-    assert captured.out == ""
