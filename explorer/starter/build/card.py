@@ -13,6 +13,7 @@ from explorer.files import write
 from explorer.models import resolve
 from explorer.probes import fit_probe
 from explorer.specs import ProbeSpec
+from explorer.starter.build.objectives import KEPT, MASKED, SWAPPED
 from explorer.starter.build.pretrain import RECORD, Settings
 from explorer.store import Store
 
@@ -20,9 +21,12 @@ TREEBANK = ("starter-dev.conllu", "starter-test.conllu")
 EWT = ("en_ewt-ud-dev.conllu.xz", "en_ewt-ud-test.conllu.xz")
 PUBLISHED = {"starter-bert": "google-bert/bert-base-cased", "starter-roberta": "FacebookAI/roberta-base",
              "starter-xlnet": "xlnet/xlnet-base-cased"}
+SHARES = (f"{100 * MASKED:.0f} % of the sub-words predicted behind a mask, {100 * SWAPPED:.0f} % behind another "
+          f"sub-word, {100 * KEPT:.0f} % as they are")
 OBJECTIVE = {
-    "starter-bert": "masked-language modelling, cased WordPiece",
-    "starter-roberta": "masked-language modelling with masks drawn anew, byte-level BPE, no segment embeddings",
+    "starter-bert": f"masked-language modelling ({SHARES}), cased WordPiece",
+    "starter-roberta": f"masked-language modelling ({SHARES}; drawn anew each time), byte-level BPE, no segment "
+                       "embeddings",
     "starter-xlnet": "permutation language modelling with two-stream attention, unigram vocabulary",
 }
 
@@ -102,6 +106,7 @@ language: en
 
 A small model trained from scratch for demonstration: 6 blocks of 128 neurons, 4 heads, about 2.3 million parameters;
 {objective}.
+
 It is **not** the model of the published study, and knows far less. To study that one, with a network, name
 `{published}` in the sidebar.
 
