@@ -35,7 +35,8 @@ class Tuning:
 
 GLUE = (
     Tuning("sst2", "sst2", "GLUE SST-2, sentiment of phrases of film reviews", 1.0, 64),
-    Tuning("mrpc", "mrpc", "GLUE MRPC, paraphrases in news", 3.0, 96),
+    # In more than two epochs starter-xlnet learns the 3,668 pairs by heart, and does no better on dev than one answer.
+    Tuning("mrpc", "mrpc", "GLUE MRPC, paraphrases in news", 2.0, 96, learning_rate=3e-4),
     Tuning("qqp", "qqp", "15,000 pairs sampled from GLUE QQP, questions that ask the same", 1.0, 64),
 )
 SLIVER = (Tuning("sentiment", "classification", "the starter's own sentiment task", 1.0, 32, "sentiment.tsv", 96),)
