@@ -9,7 +9,7 @@ import pytest
 
 from explorer.models import STARTER, resolve, steps
 from explorer.starter import studies as starter
-from explorer.starter.build.results import IGNORED, ship
+from explorer.starter.build.results import IGNORED, publish, ship
 from explorer.store import SHIPPED, Store
 from explorer.study import Study, StudyRequest, Summary, finished, load, run_study
 from explorer.views.studies import first, options
@@ -63,6 +63,18 @@ def test_they_are_what_the_shipped_weights_give(shipped: dict[StudyRequest, Summ
 def _whole(study: Study) -> np.ndarray:
     rows = study.table.query("k == 128 and label == '' and split == 'test' and metric in @METRICS")
     return rows.sort_values(["checkpoint", "metric", "layer"]).value.to_numpy()
+
+
+def test_a_build_of_some_models_leaves_the_studies_of_the_others(
+    shipped: dict[StudyRequest, Summary], tmp_path: Path,
+) -> None:
+    bert, xlnet = ([study.key for study in shipped.values() if study.request.base == base][:2]
+                   for base in ("starter-bert", "starter-xlnet"))
+    for keys in (bert, xlnet[:1], xlnet[1:]):
+        publish(keys, Store(CACHE), tmp_path)
+    names = sorted(f"{key}.parquet" for key in (*bert, xlnet[1]))
+    assert sorted(path.name for path in (tmp_path / "results").iterdir()) == names
+    assert (tmp_path / ".gitignore").read_text() == IGNORED + "".join(f"!/results/{name}\n" for name in names)
 
 
 def test_pruning_and_running_again_leave_them(shipped: dict[StudyRequest, Summary], tmp_path: Path) -> None:

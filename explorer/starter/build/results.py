@@ -4,7 +4,7 @@ from pathlib import Path
 
 from explorer.specs import Progress
 from explorer.store import SHIPPED, Store
-from explorer.study import StudyRequest, StudySpec, run_study
+from explorer.study import StudyRequest, StudySpec, finished, load, run_study
 
 IGNORED = """# Made by python -m explorer.starter.build: of the cache, git keeps the starter's finished studies.
 /*
@@ -21,13 +21,16 @@ def compute(requests: Iterable[StudyRequest], work: Path, cache: Path, on_progre
 
 
 def publish(keys: Iterable[str], source: Store, cache: Path) -> None:
-    """Put studies' tables into `cache` in place of those of an earlier build, and name them in its .gitignore."""
-    shipped, keys = Store(cache), sorted(keys)
+    """Put studies' tables into `cache` in place of an earlier build's of the same models; its .gitignore names all."""
+    shipped, studies = Store(cache), [load(source, key) for key in keys]
+    bases = {study.base for study in studies}
+    old = {study.key for study in finished(shipped) if study.shipped and study.request.base in bases}
     for entry in shipped.entries():
-        if entry.kind == SHIPPED:
+        if entry.key in old:
             entry.path.unlink()
-    for key in keys:
-        ship(key, source, shipped)
+    for study in studies:
+        ship(study.key, source, shipped)
+    keys = sorted(entry.key for entry in shipped.entries() if entry.kind == SHIPPED)
     (cache / ".gitignore").write_text(IGNORED + "".join(f"!/results/{key}.parquet\n" for key in keys))
 
 
