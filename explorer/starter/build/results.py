@@ -4,7 +4,7 @@ from pathlib import Path
 
 from explorer.specs import Progress
 from explorer.store import SHIPPED, Store
-from explorer.study import StudyRequest, StudySpec, finished, load, run_study
+from explorer.study import StudyRequest, StudySpec, finished, run_study
 
 IGNORED = """# Made by python -m explorer.starter.build: of the cache, git keeps the starter's finished studies.
 /*
@@ -22,16 +22,16 @@ def compute(requests: Iterable[StudyRequest], work: Path, cache: Path, on_progre
 
 def publish(keys: Iterable[str], source: Store, cache: Path) -> None:
     """Put studies' tables into `cache` in place of an earlier build's of the same models; its .gitignore names all."""
-    shipped, studies = Store(cache), [load(source, key) for key in keys]
-    bases = {study.base for study in studies}
+    shipped, keys = Store(cache), set(keys)
+    bases = {study.request.base for study in finished(source) if study.key in keys}
     old = {study.key for study in finished(shipped) if study.shipped and study.request.base in bases}
     for entry in shipped.entries():
         if entry.key in old:
             entry.path.unlink()
-    for study in studies:
-        ship(study.key, source, shipped)
-    keys = sorted(entry.key for entry in shipped.entries() if entry.kind == SHIPPED)
-    (cache / ".gitignore").write_text(IGNORED + "".join(f"!/results/{key}.parquet\n" for key in keys))
+    for key in keys:
+        ship(key, source, shipped)
+    names = sorted(entry.path.name for entry in shipped.entries() if entry.kind == SHIPPED)
+    (cache / ".gitignore").write_text(IGNORED + "".join(f"!/results/{name}\n" for name in names))
 
 
 def ship(key: str, source: Store, target: Store) -> None:
