@@ -85,7 +85,7 @@ def card(record: dict) -> str:
         name=name, objective=OBJECTIVE[name], published=PUBLISHED[name], tokens=record["tokens"],
         files=_files(record["text"]), valid=record["valid"], loss=record["loss"], perplexity=record["perplexity"],
         steps=record["steps"], settings=json.dumps(settings), minutes=record["seconds"] / 60,
-        threads=record["threads"], torch=record["torch"], corpus=upos["corpus"], test_words=upos["test_words"],
+        hardware=record["hardware"], torch=record["torch"], corpus=upos["corpus"], test_words=upos["test_words"],
         layers=layers, curve=curve, short="" if record["tokens"] >= Settings.tokens else SHORT)
 
 
@@ -111,7 +111,7 @@ It is **not** the model of the published study, and knows far less. To study tha
 `{published}` in the sidebar.
 
 ## Pre-training
-{tokens:,} sub-words, from {files}, in {steps:,} steps: {minutes:.0f} minutes on {threads} thread(s), torch {torch}.
+{tokens:,} sub-words, from {files}, in {steps:,} steps: {minutes:.0f} minutes on {hardware}, torch {torch}.
 The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. Held-out loss on {valid}:
 **{loss:.2f}** nats a predicted sub-word (perplexity {perplexity}), with no mask on attention but the objective's own;
 sub-words and objectives differ between the three models, and so their losses do not compare.

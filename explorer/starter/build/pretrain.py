@@ -51,9 +51,9 @@ def pretrain(
 ) -> None:
     """Train a family's tokenizer and model on text, or go on from the state in `work`; the model goes to `out`.
 
-    The same settings, text and tokenizer give the same weights on the same machine, stopped on the way or not; of
-    sub-words that are equally good the tokenizers library puts now one, now another into a vocabulary. Raises
-    InputError for missing text.
+    The same settings, text and tokenizer give the same weights on the same processor, stopped on the way or not; of
+    sub-words that are equally good the tokenizers library puts now one, now another into a vocabulary. A GPU is used
+    where there is one, and adds up in no fixed order. Raises InputError for missing text.
     """
     work.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer(family, text, settings, work)
@@ -69,8 +69,9 @@ class Training:
         self, family: Family, text: Text, settings: Settings, work: Path, tokenizer: PreTrainedTokenizerFast,
     ) -> None:
         self.family, self.text, self.settings, self.work, self.tokenizer = family, text, settings, work, tokenizer
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(settings.seed)
-        self.model = family.model(tokenizer).train()
+        self.model = family.model(tokenizer).train().to(self.device)
         self.objective = (Permuted if family.permuted else Masked)(tokenizer)
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
@@ -113,13 +114,16 @@ class Training:
             group["lr"] = rate
         pieces = block if self.step % LONG_EVERY == 0 else block.reshape(-1, BLOCK // 2)
         rng = np.random.default_rng([settings.seed, self.step])
-        loss = self.objective.loss(self.model, self.objective.batch(pieces, rng))
+        loss = self._loss(self.objective.batch(pieces, rng))
         self.optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip)
         self.optimizer.step()
         self.step += 1
         self.tokens += block.size
+
+    def _loss(self, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        return self.objective.loss(self.model, tuple(part.to(self.device) for part in batch))
 
     def _blocks(self) -> Iterator[np.ndarray]:
         """Batches (batch, BLOCK) from where the run stands: file after file, shuffled in each, again and again."""
@@ -153,7 +157,7 @@ class Training:
     def _measure(self, valid: list[tuple[torch.Tensor, ...]]) -> None:
         self.model.eval()
         with torch.inference_mode():
-            losses = [self.objective.loss(self.model, batch).item() for batch in valid]
+            losses = [self._loss(batch).item() for batch in valid]
         self.model.train()
         loss = round(float(np.mean(losses)), 4)
         self.curve.append({"tokens": self.tokens, "seconds": round(self.seconds), "loss": loss})
@@ -177,18 +181,23 @@ class Training:
         return {
             "family": self.family.name, "settings": settings, "text": self.files,
             "valid": self.text.valid.name, "tokens": self.tokens, "steps": self.step, "seconds": round(self.seconds),
-            "threads": torch.get_num_threads(), "torch": torch.__version__, "loss": loss,
+            "hardware": hardware(), "torch": torch.__version__, "loss": loss,
             "perplexity": round(math.exp(loss), 1), "curve": self.curve,
         }
 
     def restore(self) -> None:
         """Go on from the state in the work folder, if there is one."""
         if (self.work / "state.pt").is_file():
-            state = torch.load(self.work / "state.pt", weights_only=True)
+            state = torch.load(self.work / "state.pt", map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.tokens, self.seconds = state["step"], state["tokens"], state["seconds"]
             self.curve, self.files = state["curve"], state["files"]
+
+
+def hardware() -> str:
+    """What models are trained on here, for the cards."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU thread(s)"
 
 
 def export(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:

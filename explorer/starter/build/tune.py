@@ -12,6 +12,7 @@ from explorer.finetune import finetune
 from explorer.models import steps
 from explorer.runs import RECORD, FinetuneRequest
 from explorer.specs import Progress, silent
+from explorer.starter.build.pretrain import hardware
 
 TASKS_FOLDER = Path(__file__).resolve().parents[1] / "tasks"
 WEIGHTS = "model.safetensors"
@@ -65,7 +66,7 @@ def tune(
         return f"{told}: not above it, so it does not ship"
     for step in steps(run):
         _export(step, out / step.name)
-    record |= {"base": model.name, "data": tuning.title, "threads": torch.get_num_threads(), "torch": torch.__version__}
+    record |= {"base": model.name, "data": tuning.title, "hardware": hardware(), "torch": torch.__version__}
     write(out / RECORD, (json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
     write(out / "README.md", card(out.name, record).encode())
     return told
@@ -94,7 +95,7 @@ def card(name: str, record: dict) -> str:
         name=name, base=record["base"], task=record["data"], train=record["train_rows"], dev=record["dev_rows"],
         dev_set=record["dev_set"], steps=record["steps"], metric=metric, settings=json.dumps(settings), rows=rows,
         score=100 * record["checkpoints"][-1]["dev_score"], baseline=100 * record["baseline"][metric],
-        torch=record["torch"], threads=record["threads"])
+        torch=record["torch"], hardware=record["hardware"])
 
 
 CARD = """---
@@ -118,6 +119,6 @@ gives {baseline:.1f} %. The rows themselves are not included.
 {rows}
 
 Settings: `{settings}`;
-torch {torch} on {threads} thread(s). Weights are stored in float16. Each checkpoint is a folder `checkpoint-STEP`;
+torch {torch} on {hardware}. Weights are stored in float16. Each checkpoint is a folder `checkpoint-STEP`;
 `{name}` alone names the last.
 """
