@@ -187,9 +187,13 @@ class _Training:
         return total / len(predicted), scores(self.data.task, self.data.dev.targets, predicted)
 
     def _forward(self, rows: list[dict]) -> tuple[Tensor, Tensor]:
-        """Mean loss, and logits (rows, labels) or scores (rows, 1)."""
+        """Mean loss, and logits (rows, labels) or scores (rows, 1); on a GPU training is in bfloat16, scores are not.
+
+        Scores would be rounded to 3 digits, and of a run that has learnt little all the same.
+        """
         batch = {name: values.to(self.device) for name, values in self.collate(rows).items()}
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        half = self.device.type == "cuda" and self.model.training
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             out = self.model(**batch)
         return out.loss, out.logits
 

@@ -3,6 +3,8 @@ import os
 
 # Two workers, and the processes they start, share two cores: with a thread each they do not wait for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What is compared with is computed in float32; on a GPU the explorer takes bfloat16: see benchmarks/gpu.py.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import shutil
 from collections.abc import Iterator

@@ -71,14 +71,14 @@ def products() -> float:
     return 10 * 2 * SIDE**3 / (time.perf_counter() - start)
 
 
-def ours(checkpoint: Checkpoint, split: Split) -> tuple[float, float]:
+def ours(checkpoint: Checkpoint, split: Split, device: str = "cpu") -> tuple[float, float]:
     """Seconds of an extraction into an empty cache without loading the model, and of its forward passes."""
     spent = {"load": 0.0, "_forward": 0.0}
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as root:
         for name in spent:
             stack.enter_context(timed(name, spent))
         start = time.perf_counter()
-        extract_module.extract(checkpoint, split, Store(Path(root)), device="cpu")
+        extract_module.extract(checkpoint, split, Store(Path(root)), device=device)
         return time.perf_counter() - start - spent["load"], spent["_forward"]
 
 

@@ -117,7 +117,7 @@ def xlnet(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     _look_at_neighbours_relative(encoder)
     # One encoding of the distances for all texts, not a copy for each: a step takes a tenth less.
     encoding = encoder.relative_positional_encoding
-    encoder.relative_positional_encoding = lambda qlen, klen, **_: encoding(qlen, klen)
+    encoder.relative_positional_encoding = lambda qlen, klen, **_: encoding(qlen, klen).to(model.device)
     return model
 
 

@@ -1,0 +1,75 @@
+"""Extraction on a GPU beside the same machine's CPU: its rate, and what bfloat16 changes. Without a GPU it says so."""
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import AutoTokenizer, BertConfig, BertModel
+
+from explorer.corpus import Corpus, read_corpus
+from explorer.extract import extract
+from explorer.models import STARTER, Checkpoint, resolve
+from explorer.probes import fit_probe
+from explorer.specs import ProbeSpec
+from explorer.store import Store
+from tests.benchmarks import treebank
+from tests.benchmarks.extraction import ours
+
+SENTENCES = {"cuda": 8000, "cpu": 400}
+
+
+def main() -> None:
+    if not torch.cuda.is_available():
+        print("no GPU here: nothing measured")
+        return
+    print(f"{torch.cuda.get_device_name()}; {torch.get_num_threads()} CPU threads; torch {torch.__version__}")
+    with tempfile.TemporaryDirectory() as room:
+        rate(base_sized(Path(room)))
+    corpus = read_corpus(treebank("dev", "dev", "test"))
+    for name in sorted(path.name for path in STARTER.glob("starter-*") if (path / "config.json").is_file()):
+        agreement(resolve(name), corpus)
+
+
+def base_sized(folder: Path) -> Checkpoint:
+    """BERT at the size of bert-base, 12 blocks of 768 neurons, with random weights."""
+    tokenizer = AutoTokenizer.from_pretrained(STARTER / "starter-bert")
+    torch.manual_seed(0)
+    BertModel(BertConfig(vocab_size=len(tokenizer))).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return resolve(str(folder))
+
+
+def rate(checkpoint: Checkpoint) -> None:
+    """Words a second from an empty cache to layers on disk, loading the model apart; the first round warms up."""
+    found = {}
+    for device, sentences in SENTENCES.items():
+        split = read_corpus(treebank("train", "dev", "dev", sentences)).train
+        found[device] = max(split.n_words / ours(checkpoint, split, device)[0] for _ in range(3))
+        print(f"BERT of base size, {split.n_words:,} words on {device}: {found[device]:,.0f} words/s")
+    print(f"the GPU is {found['cuda'] / found['cpu']:.0f} times as fast")
+
+
+def agreement(checkpoint: Checkpoint, corpus: Corpus) -> None:
+    """Distance of activations under bfloat16 from float32's, and the accuracies of probes on either, by layer."""
+    codes = {label: i for i, label in enumerate(corpus.inventory())}
+    labels = [np.array([codes.get(label, -1) for sentence in split.labels for label in sentence])
+              for split in (corpus.train, corpus.test)]
+    accuracies: dict[str, list[float]] = {"cpu": [], "cuda": []}
+    distances = []
+    with tempfile.TemporaryDirectory() as root:
+        kept = {device: [extract(checkpoint, split, Store(Path(root)), device=device)
+                         for split in (corpus.train, corpus.test)] for device in accuracies}
+        for layer in range(checkpoint.n_layers):
+            for device, (train, test) in kept.items():
+                probe = fit_probe(train.layer(layer)[train.kept], labels[0][train.kept], len(codes), ProbeSpec())
+                accuracies[device].append(100 * probe.accuracy(test.layer(layer)[test.kept], labels[1][test.kept]))
+            exact, rounded = (kept[device][1].layer(layer).astype(np.float32) for device in accuracies)
+            distances.append(100 * np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
+    print(f"{checkpoint.name}, layers 0 to {checkpoint.n_layers - 1}, upos")
+    print("  activations differ by (%)  " + " ".join(f"{value:5.2f}" for value in distances))
+    for device, values in accuracies.items():
+        print(f"  accuracy, {device:4} (%)         " + " ".join(f"{value:5.2f}" for value in values))
+
+
+if __name__ == "__main__":
+    main()
