@@ -46,7 +46,7 @@ def test_the_starters_settings_fit_its_models_and_its_tasks(store: Store, starte
     start(page)
     tune, = (request.finetune for request in started)
     assert (tune.model, tune.data) == ("starter-bert", str(STARTER_TASKS / "sentiment.tsv"))
-    assert (tune.learning_rate, tune.epochs, tune.batch_size, tune.warmup) == (5e-4, 6.0, 8, 0.06)
+    assert (tune.learning_rate, tune.epochs, tune.batch_size, tune.warmup) == (5e-4, 12.0, 16, 0.06)
 
 
 def test_other_models_and_tasks_have_the_usual_settings(

@@ -22,7 +22,7 @@ OWN = ("classification", "regression")  # tasks of one's own rows
 K = (1, 5, 20)  # probes while the run trains: these and the whole layer; a study from the sidebar has more
 RATES = {True: 5e-4, False: 5e-5}  # of the small starter models, which no longer learn at 1e-3, and of others
 WARMUP = 0.06  # of the run, over which the rate rises
-PASSES = {True: (6.0, 8), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
+PASSES = {True: (12.0, 16), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
 
 
 def show() -> None:
