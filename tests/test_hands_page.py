@@ -179,3 +179,11 @@ def test_the_tour_goes_by_keyboard_and_by_button(page: Page, url: str) -> None:
     expect(page.get_by_text("6 of 6")).to_be_visible()
     page.get_by_role("button", name="End").click()
     expect(page.get_by_role("button", name="Tour in six steps")).to_be_visible()
+
+
+def test_a_card_ranks_its_neuron_at_a_press_and_shows_its_places(page: Page, url: str) -> None:
+    show(page, f"{url}/neuron?neuron={PLANTED}")
+    page.get_by_role("button", name="Rank them").click()
+    expect(page.get_by_role("button", name="Rank them")).to_be_hidden()
+    expect(page.get_by_label("Neuron (layer and number)")).to_have_value(PLANTED)
+    assert "job" not in parse_qs(urlsplit(page.url).query)

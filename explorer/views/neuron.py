@@ -94,8 +94,10 @@ def _unranked(page: Opened, card: Card) -> None:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption(f"Its place by {', '.join(missing)} takes an analysis of all neurons, some minutes.",
                        width="content")
-            st.button("Rank them", icon=":material/play_arrow:", type="tertiary", on_click=start,
-                      args=(cached.store(), asked), disabled=begun(cached.store(), asked))
+            if st.button("Rank them", icon=":material/play_arrow:", type="tertiary",
+                         disabled=begun(cached.store(), asked)):
+                start(cached.store(), asked)
+                st.rerun()  # the page, not the fragment alone: it shows the job, and what it has found
 
 
 def _alike(card: Card) -> None:
