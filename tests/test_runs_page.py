@@ -31,7 +31,7 @@ def fill(page: Page, label: str, value: str) -> None:
 def start(page: Page, address: str, seed: int) -> None:
     """A short run on the starter, 60 sentences in 6 steps with 5 checkpoints, probed on 40."""
     page.goto(f"{address}/fine-tune")
-    for label, value in (("Size (training rows)", "60"), ("Epochs", "0.75"), ("Sample (sentences per split)", "40"),
+    for label, value in (("Size (training rows)", "60"), ("Epochs", "1.5"), ("Sample (sentences per split)", "40"),
                          ("Seed", str(seed))):
         fill(page, label, value)
     expect(page.get_by_text("60 training rows")).to_be_visible()
