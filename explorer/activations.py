@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -106,7 +107,7 @@ class Writer:
 
     def finish(self, fate: np.ndarray, what: str) -> None:
         """Move the entry into place. fate: (words,) uint8, KEPT, DROPPED or CUT; what: the entry in words."""
-        with explained(self.folder):
+        with explained(self.folder), ThreadPoolExecutor() as threads:
             self._sync()
             write(self.folder / WORDS, save({"fate": fate}))
             paths = [*self._paths, self.folder / WORDS]
@@ -114,7 +115,8 @@ class Writer:
                 "what": what, "spec": self.spec.as_dict(), "layers": self.shape[0], "width": self.shape[2],
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "noted": {path.name: _noted(path) for path in paths},
-                "files": {path.name: [path.stat().st_size, sha256(path)] for path in paths},
+                "files": {path.name: [path.stat().st_size, found]
+                          for path, found in zip(paths, threads.map(sha256, paths), strict=True)},
                 "seal": BLANK_SEAL,
             }
             write(self.folder / MANIFEST, sealed(json.dumps(manifest, indent=1).encode()))
