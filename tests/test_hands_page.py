@@ -184,6 +184,7 @@ def test_the_tour_goes_by_keyboard_and_by_button(page: Page, url: str) -> None:
 def test_a_card_ranks_its_neuron_at_a_press_and_shows_its_places(page: Page, url: str) -> None:
     show(page, f"{url}/neuron?neuron={PLANTED}")
     page.get_by_role("button", name="Rank them").click()
+    expect(page).to_have_url(re.compile("job="))
     expect(page.get_by_role("button", name="Rank them")).to_be_hidden()
     expect(page.get_by_label("Neuron (layer and number)")).to_have_value(PLANTED)
     expect(page).not_to_have_url(re.compile("job="))  # its end was noticed
