@@ -5,6 +5,7 @@
 watch, from any process and after any restart.
 """
 import dataclasses
+import faulthandler
 import json
 import os
 import secrets
@@ -176,6 +177,7 @@ def _visible_gpus() -> int:
 
 def perform(root: Path, job_id: str) -> None:
     """The job itself, in its own process: waits for its turn, works, and writes down how it ended."""
+    faulthandler.enable()  # a crash of a library leaves its stack in the log
     store, folder = Store(root), root / "jobs" / job_id
     request = json.loads((folder / "request.json").read_text())
     report = _Report(folder)

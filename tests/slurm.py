@@ -55,8 +55,15 @@ def install(folder: Path) -> None:
 def session(cluster: str | Path, number: str) -> list[psutil.Process]:
     """The processes of a job that still run."""
     leader = int((Path(cluster) / number / "pid").read_text())
-    if not psutil.pid_exists(leader):
+    try:
+        found = psutil.Process(leader)
+        return [process for process in [found, *found.children(recursive=True)] if _runs(process)]
+    except psutil.NoSuchProcess:  # it ended this moment
         return []
-    found = psutil.Process(leader)
-    return [process for process in [found, *found.children(recursive=True)]
-            if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
