@@ -9,8 +9,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 from explorer.corpus import Corpus, read_corpus
 from explorer.extract import extract
 from explorer.models import STARTER, Checkpoint, resolve
-from explorer.probes import fit_probe
-from explorer.specs import ProbeSpec
+from explorer.starter.build.card import by_layer
 from explorer.store import Store
 from tests.benchmarks import treebank
 from tests.benchmarks.extraction import ours
@@ -51,24 +50,20 @@ def rate(checkpoint: Checkpoint) -> None:
 
 def agreement(checkpoint: Checkpoint, corpus: Corpus) -> None:
     """Distance of activations under bfloat16 from float32's, and the accuracies of probes on either, by layer."""
-    codes = {label: i for i, label in enumerate(corpus.inventory())}
-    labels = [np.array([codes.get(label, -1) for sentence in split.labels for label in sentence])
-              for split in (corpus.train, corpus.test)]
-    accuracies: dict[str, list[float]] = {"cpu": [], "cuda": []}
-    distances = []
-    with tempfile.TemporaryDirectory() as root:
-        kept = {device: [extract(checkpoint, split, Store(Path(root)), device=device)
-                         for split in (corpus.train, corpus.test)] for device in accuracies}
-        for layer in range(checkpoint.n_layers):
-            for device, (train, test) in kept.items():
-                probe = fit_probe(train.layer(layer)[train.kept], labels[0][train.kept], len(codes), ProbeSpec())
-                accuracies[device].append(100 * probe.accuracy(test.layer(layer)[test.kept], labels[1][test.kept]))
-            exact, rounded = (kept[device][1].layer(layer).astype(np.float32) for device in accuracies)
-            distances.append(100 * np.linalg.norm(rounded - exact) / np.linalg.norm(exact))
+    with tempfile.TemporaryDirectory() as folder:
+        room = Path(folder)
+        accuracies = {device: by_layer(checkpoint.folder, corpus, room, device) for device in SENTENCES}
+        rounded, exact = (extract(checkpoint, corpus.test, Store(room), device=device) for device in SENTENCES)
+        distances = [distance(rounded.layer(layer), exact.layer(layer)) for layer in range(checkpoint.n_layers)]
     print(f"{checkpoint.name}, layers 0 to {checkpoint.n_layers - 1}, upos")
-    print("  activations differ by (%)  " + " ".join(f"{value:5.2f}" for value in distances))
+    print("  activations differ by (%)  " + " ".join(f"{100 * value:5.2f}" for value in distances))
     for device, values in accuracies.items():
-        print(f"  accuracy, {device:4} (%)         " + " ".join(f"{value:5.2f}" for value in values))
+        print(f"  accuracy, {device:4} (%)         " + " ".join(f"{100 * value:5.2f}" for value in values))
+
+
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Of two matrices, as a share of the second's norm."""
+    return float(np.linalg.norm(one.astype(np.float32) - other) / np.linalg.norm(other.astype(np.float32)))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="folder for the models; default: where the explorer finds them")
     parser.add_argument("--tokens", type=int, default=Settings.tokens, help="sub-words to train each model on")
     parser.add_argument("--batch", type=int, default=Settings.batch,
-                        help=f"blocks of {BLOCK} sub-words a step; on a GPU 32 take hardly longer than 16")
+                        help=f"blocks of {BLOCK} sub-words a step; a GPU is busier with more")
     parser.add_argument("--until", type=datetime.datetime.fromisoformat,
                         help="end pre-training then, to go on another time: 2030-01-31T18:00+00:00")
     parser.add_argument("--threads", type=int, default=2)

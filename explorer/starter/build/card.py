@@ -50,13 +50,16 @@ def describe(folder: Path, ewt: Path | None, seed: int = 0) -> None:
     write(folder / "README.md", card(record).encode())
 
 
-def by_layer(folder: Path, corpus: Corpus, room: Path) -> list[float]:
-    """Accuracy of a linear probe on the test words at each layer, of probes trained on the training words."""
+def by_layer(folder: Path, corpus: Corpus, room: Path, device: str | None = None) -> list[float]:
+    """Accuracy of a linear probe on the test words at each layer, of probes trained on the training words.
+
+    Activations, computed on the device as `extract` does, are kept in the cache `room`.
+    """
     checkpoint, store = resolve(str(folder)), Store(room)
     codes = {label: i for i, label in enumerate(corpus.inventory())}
     x, y = [], []
     for split in (corpus.train, corpus.test):
-        found = extract(checkpoint, split, store)
+        found = extract(checkpoint, split, store, device=device)
         labels = np.array([codes.get(label, -1) for labels in split.labels for label in labels])
         x.append([found.layer(layer)[found.kept] for layer in range(found.n_layers)])
         y.append(labels[found.kept])
