@@ -5,7 +5,7 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.neurons import ALL_LAYERS, HEIGHT, colours, in_points, k_axis, percent
-from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, clickable, k_ticks, live, value_axis
+from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, Overlay, clickable, k_ticks, live, value_axis
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
@@ -14,7 +14,7 @@ CELL = 22  # pixels of a row of a map
 FRAME, MAP_FRAME = 120, 200  # pixels of what stands around the rows: title, legend, axis
 
 
-def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
+def label_map(table: pd.DataFrame, heading: str) -> Overlay:
     """Labels by neurons, clustered; table as tables.label_map has it."""
     most = float(table["share"].abs().max()) or 1.0
     x = alt.X("neuron:N", sort=alt.EncodingSortField("neuron_order", op="min"),
@@ -30,15 +30,15 @@ def label_map(table: pd.DataFrame, heading: str) -> alt.LayerChart:
                alt.Tooltip("share:Q", title="share (%)", format="+.2f"), alt.Tooltip("weight:Q", format="+.3f"),
                alt.Tooltip("serves:N", title="among the label's own top k")]
     rows, columns = table.label.nunique(), table.neuron.nunique()
-    cells = clickable(alt.Chart().mark_rect(cursor="pointer").encode(x=x, y=y, color=colour, tooltip=tooltip))
+    cells, pick = clickable(alt.Chart().mark_rect(cursor="pointer").encode(x=x, y=y, color=colour, tooltip=tooltip))
     dots = alt.Chart().transform_filter("datum.serves").mark_point(  # no tooltip: the cell has the mouse
         filled=True, size=14, color="black", opacity=0.8).encode(x=x, y=y)
     axis = alt.AxisConfig(labelFontSize=FONT - 2 if columns > 25 or rows > 25 else FONT, titleFontSize=FONT, grid=False)
-    return alt.LayerChart(layer=[cells, dots], height=MAP_FRAME + CELL * rows, data=table, config=alt.Config(axis=axis),
-                          title=alt.TitleParams(heading, fontSize=FONT + 3, offset=8))
+    return Overlay(layer=[cells, dots], height=MAP_FRAME + CELL * rows, data=table, params=[pick],
+                   config=alt.Config(axis=axis), title=alt.TitleParams(heading, fontSize=FONT + 3, offset=8))
 
 
-def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerChart:
+def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> Overlay:
     """How many neurons each label needs, before and after; table as tables.needed has it, checkpoint being the role."""
     whole = max(ks)
     ticks = k_ticks(whole)
@@ -57,7 +57,7 @@ def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCha
     return live(table, title, FRAME + CELL * table.label.nunique(), [lines, points], ks)
 
 
-def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> alt.LayerChart:
+def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> Overlay:
     """Accuracy on the first k neurons by each method, at the slider's layer; table as tables.audit has it."""
     shown = table[(table.layer == ALL_LAYERS if over_all else table.layer != ALL_LAYERS)
                   & (table.checkpoint == role) & (table.order == "top")]
@@ -74,7 +74,7 @@ def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> 
                 [rule, line], ks)
 
 
-def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> alt.LayerChart:
+def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> Overlay:
     """Share of the first k that two methods have in common, at the sliders' position."""
     shown = pairs[(pairs.checkpoint == role) & (pairs.layer == ALL_LAYERS if over_all else pairs.layer != ALL_LAYERS)]
     shown = shown.assign(one=shown.one.map(METHODS), other=shown.other.map(METHODS), value=shown.value.round(1))
@@ -94,7 +94,7 @@ def overlap(pairs: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -
     return live(shown[["layer", "k", "one", "other", "value"]], title, LOW, [cells, text], ks)
 
 
-def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> alt.LayerChart:
+def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> Overlay:
     """How much of its first k a method keeps from resample to resample, at the slider's layer."""
     shown = _named(table[table.checkpoint == role]).round({"value": 1, "low": 1, "high": 1})
     here = alt.Chart().transform_filter(AT_LAYER)

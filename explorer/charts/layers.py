@@ -17,6 +17,7 @@ from explorer.charts.theme import (
     LAYER,
     NEUTRAL,
     SHAPES,
+    Overlay,
     k_ticks,
     live,
     rimmed,
@@ -31,12 +32,12 @@ DASHES = [[2, 3], [8, 4]]  # of the baselines, in their order
 UNTRAINED = "random weights"
 
 
-def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], together: bool) -> list[alt.LayerChart]:
+def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], together: bool) -> list[Overlay]:
     """The three charts of the page; of a run, whose grid has a column step, they follow the slider of steps too."""
     return [by_layer(grid, measure, baselines), delta_by_layer(grid, measure, together), by_k(grid, measure)]
 
 
-def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> alt.LayerChart:
+def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> Overlay:
     """The measure of both checkpoints by layer, at the slider's k, and the baselines, (name, value), as lines.
 
     The axis fits the lines of checkpoints at this k: a baseline far from them has its name and value in the legend.
@@ -49,7 +50,7 @@ def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) 
                  alt.VariableParameter("lows", value=low.tolist()), alt.VariableParameter("highs", value=high.tolist()))
 
 
-def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
+def by_k(grid: pd.DataFrame, measure: Measure) -> Overlay:
     """The measure of both checkpoints by number of neurons, at the slider's layer."""
     whole = int(grid.k.max())
     ticks = k_ticks(whole)
@@ -62,7 +63,7 @@ def by_k(grid: pd.DataFrame, measure: Measure) -> alt.LayerChart:
         _rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
 
 
-def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.LayerChart:
+def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> Overlay:
     """Fine-tuned minus pre-trained by layer with its 95 % interval, at the slider's k; grey where that holds zero."""
     x, last = _layer_axis(grid, "Layer (0: embeddings)"), grid.layer.max()
     bounds = grid[["delta", "delta_low", "delta_high"]]
@@ -80,8 +81,8 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     bars = rows.mark_bar(size=min(26.0, 300 / (last + 1)), opacity=0.6).encode(
         x=x, y=y, color=colour, tooltip=_tooltip(measure))
     intervals = rows.transform_filter("isValid(datum.delta_low)").mark_rule(color=NEUTRAL, strokeWidth=2).encode(
-        x=x, y="delta_low:Q", y2="delta_high:Q")
-    zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0))
+        x=x, y=alt.Y("delta_low:Q"), y2=alt.Y2("delta_high:Q"))
+    zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0))
     text = f"abs(datum.delta) < {0.5 * 10**-measure.digits} ? '{0:.{measure.digits}f}' : " \
            f"replace(format(datum.delta, '+.{measure.digits}f'), '-', '−')"
     numbered = rows.transform_calculate(
@@ -89,7 +90,7 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
         top="isValid(datum.delta_high) ? datum.delta_high : datum.delta")
     numbered = numbered.transform_filter(AT_LAYER) if last >= CROWDED else numbered
     falls, rises = (
-        rimmed(numbered.transform_filter(f"datum.delta {sign} 0").encode(x=x, y=f"{end}:Q"), FONT - 1, dy)
+        rimmed(numbered.transform_filter(f"datum.delta {sign} 0").encode(x=x, y=alt.Y(f"{end}:Q")), FONT - 1, dy)
         for sign, end, dy in (("<", "bottom", 12), (">=", "top", -10)))
     sure = "no intervals" if grid.delta_low.isna().all() else \
         f"95 % for {'all layers at once' if together else 'each layer alone'}"
@@ -97,8 +98,8 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> alt.
     return _live(grid, title, LOW, [zero, bars, intervals, _rule(x), *falls, *rises])
 
 
-def _live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | alt.LayerChart],
-          *params: alt.VariableParameter) -> alt.LayerChart:
+def _live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | Overlay],
+          *params: alt.VariableParameter) -> Overlay:
     """A chart that follows the sliders; along a run, that of steps too."""
     return live(grid, title, height, layers, params=params,
                 transform=[alt.FilterTransform(AT_STEP)] if "step" in grid else [])
@@ -139,11 +140,11 @@ def _baselines(baselines: dict[str, float]) -> list[alt.Chart]:
     scale = alt.Scale(domain=names, range=DASHES[:len(names)])
     dash = alt.StrokeDash("baseline:N", scale=scale, legend=legend)
     return [alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}").transform_calculate(baseline=json.dumps(name))
-            .mark_rule(color=NEUTRAL, strokeWidth=2, clip=True).encode(y=alt.datum(value), strokeDash=dash)
+            .mark_rule(color=NEUTRAL, strokeWidth=2, clip=True).encode(y=alt.YDatum(value), strokeDash=dash)
             for name, value in zip(names, baselines.values(), strict=True)]
 
 
-def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: alt.Scale) -> alt.LayerChart:
+def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: alt.Scale) -> Overlay:
     """Both checkpoints' lines along x, where `shown` holds, and their values at the sliders' position.
 
     Of random weights, where the grid has them, a thin line.
@@ -162,7 +163,7 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
     here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
     upper = "datum.value > min(datum.before, datum.after) || datum.delta == 0 && datum.role == 'before'"
     thin = alt.Chart().transform_filter("datum.role == 'before'").mark_line(strokeWidth=1.5).encode(
-        x=x, y="random:Q", color=alt.datum(UNTRAINED))
+        x=x, y=alt.Y("random:Q"), color=alt.ColorDatum(UNTRAINED))
     parts = [
         *([thin] if "random" in grid else []),
         alt.Chart().mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
@@ -173,12 +174,12 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
             rimmed(here.transform_filter(condition).encode(x=x, y=y), FONT + 3, dy, colour)
             for condition, dy in ((upper, -17), (f"!({upper})", 19))),
     ]
-    return alt.LayerChart(layer=parts, transform=[
+    return Overlay(layer=parts, transform=[
         alt.FilterTransform(shown), alt.FoldTransform(fold=["before", "after"], **{"as": ["role", "value"]}),
         alt.CalculateTransform(calculate=f"datum.role == 'before' ? '{names[0]}' : '{names[1]}'",
-                               **{"as": "checkpoint"}),
+                        **{"as": "checkpoint"}),
         alt.CalculateTransform(calculate=f"replace(format(datum.value, '.{measure.digits}f'), '-', '−')",
-                               **{"as": "text"}),
+                        **{"as": "text"}),
     ])
 
 

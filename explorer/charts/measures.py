@@ -59,20 +59,18 @@ def grid(table: pd.DataFrame, base: str, finetuned: str, title: str = "Accuracy"
     of all layers at once; unsure, whether the delta's bounds hold zero or are lacking.
     """
     measure, suffix = MEASURES[title], "_all" if together else ""
-    rows = table[(table.split == measure.split) & (table.label == "")]
-    found: dict[str, pd.Series] = {}
-    for column, name, metric in (("before", base, measure.metric), ("after", finetuned, measure.metric),
-                                 ("delta", finetuned, delta_of(measure.metric))):
-        of_name = rows[rows.checkpoint == name]
-        for bound, ending in (("", ""), ("_low", f"_low{suffix}"), ("_high", f"_high{suffix}")):
-            part = of_name[of_name.metric == metric + ending].set_index(["layer", "k"])
-            found[column + bound] = measure.scale * part.value
-            if column == "before" and not bound:
-                found["n"] = part.n
-    figures = pd.DataFrame(found)
+    rows = table[(table.split == measure.split) & (table.label == "") & table.checkpoint.isin([base, finetuned])]
+    wide = rows.pivot(index=["layer", "k"], columns=["checkpoint", "metric"], values=["value", "n"])
+    of = {column + bound: (name, metric + ending)
+          for column, name, metric in (("before", base, measure.metric), ("after", finetuned, measure.metric),
+                                       ("delta", finetuned, delta_of(measure.metric)))
+          for bound, ending in (("", ""), ("_low", f"_low{suffix}"), ("_high", f"_high{suffix}"))}
+    figures = measure.scale * wide["value"].reindex(columns=list(of.values())).set_axis(list(of), axis="columns")
+    figures.insert(0, "n", wide["n"][base, measure.metric])
+    figures = figures.dropna(how="all")
     figures["delta"] = figures.delta.fillna(figures.after - figures.before)
     figures["unsure"] = ~((figures.delta_low > 0) | (figures.delta_high < 0))
-    return _everywhere(figures.round(4).reset_index(), sorted(table[table.split == "test"].k.unique()))
+    return _everywhere(figures.round(4).reset_index(), sorted(table.k[table.split == "test"].unique()))
 
 
 def _everywhere(figures: pd.DataFrame, ks: list[int]) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from explorer.charts.theme import (
     NEUTRAL,
     SHAPES,
     K,
+    Overlay,
     clickable,
     k_ticks,
     live,
@@ -57,7 +58,7 @@ def percent(values: pd.DataFrame, title: str) -> alt.Y:
                  scale=alt.Scale(domain=[max(low - room, 0), min(high + room, 100)], nice=False))
 
 
-def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str) -> alt.LayerChart:
+def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str) -> Overlay:
     """Accuracy by k on the top, random and bottom neurons, of both checkpoints; table as tables.curves has it."""
     shown = table[(table.layer == ALL_LAYERS if over_all else table.layer != ALL_LAYERS) & table.k.isin(ks)]
     here = alt.Chart() if over_all else alt.Chart().transform_filter(AT_LAYER)
@@ -70,7 +71,7 @@ def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str)
                *(alt.Tooltip(f"{field}:Q", title=title, format=".1f") for field, title in (
                    ("value", "accuracy (%)"), ("low", "least of the draws"), ("high", "most")))]
     band = here.transform_filter("datum.order == 'random'").mark_area(opacity=0.18).encode(
-        x=x, y=alt.Y("low:Q"), y2="high:Q", color=colour)
+        x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"), color=colour)
     line = here.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour, strokeDash=dash)
     points = here.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, shape=shape,
                                                                      tooltip=tooltip)
@@ -80,7 +81,7 @@ def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str)
     return live(shown, title, HEIGHT + 90, [rule, band, line, points], ks)
 
 
-def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerChart:
+def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> Overlay:
     """The minimal set of each layer: table has the columns checkpoint (its role), layer, k, share, oracle, found."""
     whole, last = max(ks), int(table.layer.max())
     ticks = k_ticks(whole)
@@ -102,7 +103,7 @@ def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> alt.LayerCh
                                            shape=shape, tooltip=tooltip)], ks)
 
 
-def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -> list[alt.LayerChart]:
+def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -> list[Overlay]:
     """Layers of the first k neurons over all layers: pre-trained, fine-tuned, and the change."""
     last, most = int(counts.layer.max()), "neurons:Q"
     x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.6, last + 0.6], nice=False),
@@ -117,12 +118,13 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
         here = alt.Chart().transform_filter(AT_K)
         bars = here.mark_bar(color=COLOURS[role], size=min(34.0, 330 / (last + 1))).encode(
             x=x, y=y, tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip(most, format="d")])
-        headroom = here.mark_point(opacity=0).encode(x=x, y="highest:Q")  # both histograms have one scale
+        headroom = here.mark_point(opacity=0).encode(x=x, y=alt.Y("highest:Q"))  # both histograms have one scale
         middle = alt.Chart(centres[centres.checkpoint == role]).transform_filter(AT_K)
         tip = [alt.Tooltip("centre:Q", title="centre of mass (layer)", format=".2f"),
                alt.Tooltip("low:Q", title="95 % from", format=".2f"), alt.Tooltip("high:Q", title="to", format=".2f")]
-        span = middle.mark_rect(color=NEUTRAL, opacity=0.22, clip=True).encode(x="low:Q", x2="high:Q", tooltip=tip)
-        centre = middle.mark_rule(color=NEUTRAL, strokeWidth=2.5).encode(x="centre:Q", tooltip=tip)
+        span = middle.mark_rect(color=NEUTRAL, opacity=0.22, clip=True).encode(
+            x=alt.X("low:Q"), x2=alt.X2("high:Q"), tooltip=tip)
+        centre = middle.mark_rule(color=NEUTRAL, strokeWidth=2.5).encode(x=alt.X("centre:Q"), tooltip=tip)
         found.append(live(rows, f"'{role.capitalize()}: layers of the top ' + {K} + ' neurons'", LOW,
                           [headroom, span, bars, centre], ks))
     here = alt.Chart().transform_filter(AT_K)
@@ -130,11 +132,11 @@ def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -
         x=x, y=alt.Y("change:Q", scale=alt.Scale(padding=14, nice=False),
                      axis=value_axis("Change (neurons)", "+d", tickCount=4, tickMinStep=1, labelExpr=SIGNED)),
         tooltip=[alt.Tooltip("layer:Q"), alt.Tooltip("change:Q", format="+d")])
-    zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0))
+    zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0))
     return [*found, live(counts, "'Change: fine-tuned − pre-trained'", LOW, [zero, change], ks)]
 
 
-def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
+def moved(table: pd.DataFrame, ks: Sequence[int]) -> Overlay:
     """Place of each neuron before and after, at the slider's layer, and which of the first k were kept."""
     whole = max(ks)
     ticks = k_ticks(whole)
@@ -147,19 +149,19 @@ def moved(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
     colour = alt.Color("fate:N", scale=alt.Scale(domain=list(FATES), range=list(FATES.values())),
                        legend=alt.Legend(title=None, orient="top", symbolSize=120, symbolOpacity=1,
                                          labelFontSize=FONT))
-    points = alt.Chart().transform_filter(AT_LAYER).transform_calculate(fate=fate).mark_point(
+    points, pick = clickable(alt.Chart().transform_filter(AT_LAYER).transform_calculate(fate=fate).mark_point(
         filled=True, size=55, opacity=0.8, cursor="pointer").encode(x=x, y=y, color=colour, tooltip=[
             alt.Tooltip("neuron:N"), alt.Tooltip("fate:N", title="in the top k"), alt.Tooltip("before:Q"),
-            alt.Tooltip("after:Q"), alt.Tooltip("correlation:Q", format=".3f")])
+            alt.Tooltip("after:Q"), alt.Tooltip("correlation:Q", format=".3f")]))
     edge = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K)
     style: dict[str, Any] = {"color": NEUTRAL, "strokeWidth": 1.5, "strokeDash": [5, 4]}
     title = f"'Places by LCA before and after, layer ' + {LAYER} + ', top ' + {K}"
     return live(table, title, HEIGHT + 60, [edge.mark_rule(**style).encode(x=alt.X("k:Q", scale=scale)),
                                             edge.mark_rule(**style).encode(y=alt.Y("k:Q", scale=scale)),
-                                            clickable(points)], ks)
+                                            points], ks, [pick])
 
 
-def similarity(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
+def similarity(table: pd.DataFrame, ks: Sequence[int]) -> Overlay:
     """By layer: linear CKA between the checkpoints, and the spread of the neurons' correlations."""
     last = int(table.layer.max())
     quartiles = table.groupby("layer").correlation.quantile([0.05, 0.5, 0.95]).unstack()
@@ -177,7 +179,7 @@ def similarity(table: pd.DataFrame, ks: Sequence[int]) -> alt.LayerChart:
         what=f"datum.key == 'cka' ? '{names['cka']}' : \"{names['median']}\"")
     tip = [alt.Tooltip("layer:Q"), *(alt.Tooltip(f"{field}:Q", title=title, format=".3f") for field, title in (
         ("cka", "linear CKA"), ("median", "median correlation"), ("low", "5 % below"), ("high", "5 % above")))]
-    band = alt.Chart().mark_area(opacity=0.2, color=NEUTRAL).encode(x=x, y="low:Q", y2="high:Q")
+    band = alt.Chart().mark_area(opacity=0.2, color=NEUTRAL).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
     rule = alt.Chart().transform_filter(AT_LAYER).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
     return live(rows, "'Before and after on the test words, by layer'", HEIGHT + 60, [
         rule, band, lines.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import COLOURS, FONT, NEUTRAL, NOUGHT, rimmed, value_axis
+from explorer.charts.theme import COLOURS, FONT, NEUTRAL, NOUGHT, Overlay, rimmed, value_axis
 from explorer.overview import Pair
 from explorer.patterns import most_kept
 
@@ -43,7 +43,7 @@ def _limits(shown: Mapping[Pair, pd.DataFrame]) -> tuple[float, float]:
     return low - 0.07 * room, high + 0.28 * room
 
 
-def _chart(last: int, limits: tuple[float, float]) -> alt.LayerChart:
+def _chart(last: int, limits: tuple[float, float]) -> Overlay:
     """One of them without its data."""
     x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.5, last + 0.5], nice=False, padding=0),
               axis=alt.Axis(title=None, values=list(range(last + 1)), format="d", grid=False))
@@ -62,14 +62,14 @@ def _chart(last: int, limits: tuple[float, float]) -> alt.LayerChart:
         text="abs(datum.delta) < 0.05 ? '0.0' : format(datum.delta, '+.1f')")
     colour = COLOURS["fine-tuned"]
     parts = [
-        chart.mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
+        chart.mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
         chart.mark_bar(color=NEUTRAL, size=min(22.0, 200 / (last + 1))).encode(x=x, y=y, opacity=unsure,
                                                                              tooltip=tooltip),
-        chart.mark_rule(color=NEUTRAL, strokeWidth=2).encode(x=x, y="low:Q", y2="high:Q"),
+        chart.mark_rule(color=NEUTRAL, strokeWidth=2).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         kept.mark_point(shape="diamond", filled=True, size=150, opacity=1, color=colour).encode(
             x=x, y=y, tooltip=tooltip),
-        *rimmed(kept.encode(x=x, y="top:Q"), FONT, -10, alt.ColorValue(colour)),
+        *rimmed(kept.encode(x=x, y=alt.Y("top:Q")), FONT, -10, alt.ColorValue(colour)),
     ]
     heading = alt.TitleParams(text="", fontSize=FONT + 1, anchor="start", offset=4)
     axis = alt.AxisConfig(labelFontSize=FONT - 1, titleFontSize=FONT - 1, labelPadding=4, titlePadding=4)
-    return alt.LayerChart(layer=parts, title=heading, height=HEIGHT, config=alt.Config(axis=axis))
+    return Overlay(layer=parts, title=heading, height=HEIGHT, config=alt.Config(axis=axis))

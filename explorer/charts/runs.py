@@ -5,26 +5,26 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.steps import CELLS, FIT, HEIGHT, LOW_HIGH, SIGNED, STRIP, score_scale, shift, time, tooltip
-from explorer.charts.theme import FONT, MARGIN, NEUTRAL, value_axis
+from explorer.charts.theme import FONT, MARGIN, NEUTRAL, Overlay, value_axis
 from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
 
 
-def growing(rows: pd.DataFrame) -> alt.LayerChart:
+def growing(rows: pd.DataFrame) -> Overlay:
     """A run at work: delta by layer and step as far as it came, all neurons in the probe; follows no slider."""
     whole = rows[rows.k == rows.k.max()]
     return _cells(whole, time(scale=alt.Scale()), whole.delta.abs().max(),
                   alt.TitleParams("Delta to the start by layer", fontSize=FONT + 3, offset=8))
 
 
-def multiples(found: Sequence[tuple[History, pd.DataFrame]]) -> list[alt.LayerChart]:
+def multiples(found: Sequence[tuple[History, pd.DataFrame]]) -> list[Overlay]:
     """Small multiples of runs, on one scale."""
     most = max(*(rows[rows.k == rows.k.max()].delta.abs().max() for _, rows in found), 0.5)
     return [_multiple(rows, short_name(run.name), _facts(run, rows), most) for run, rows in found]
 
 
-def _multiple(rows: pd.DataFrame, title: str, facts: str, most: float) -> alt.LayerChart:
+def _multiple(rows: pd.DataFrame, title: str, facts: str, most: float) -> Overlay:
     """One run among several: delta by layer and part of the run, all neurons in the probe; most: end of the scale."""
     whole = rows[rows.k == rows.k.max()]
     x = alt.X("part:O", axis=alt.Axis(title="Part of the run (%)", labelAngle=0, labelOverlap=True, grid=False))
@@ -45,7 +45,7 @@ def _facts(run: History, rows: pd.DataFrame) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) -> alt.LayerChart:
+def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) -> Overlay:
     """Deltas by layer along x; most: the end of the colour scale in points."""
     most = max(most, 0.5)
     y = alt.Y("layer:O", sort="descending", axis=alt.Axis(
@@ -53,13 +53,13 @@ def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) 
     cells = alt.Chart().mark_rect(cornerRadius=2).encode(x=x, y=y, color=shift(str(most)), tooltip=tooltip())
     ink = alt.condition(f"abs(datum.delta) > {0.7 * most}", alt.value("white"), alt.value("#1c1c1c"))
     numbers = alt.Chart().transform_calculate(text=SIGNED).mark_text(fontSize=FONT - 2).encode(
-        x=x, y=y, text="text:N", color=ink)
-    return alt.LayerChart(layer=[cells, numbers] if len(rows) <= CELLS else [cells], height=HEIGHT, title=heading,
-                          config=_axes(), autosize=FIT, data=rows)
+        x=x, y=y, text=alt.Text("text:N"), color=ink)
+    return Overlay(layer=[cells, numbers] if len(rows) <= CELLS else [cells], height=HEIGHT, title=heading,
+                   config=_axes(), autosize=FIT, data=rows)
 
 
 def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float]], steps: int | None,
-           most: int = 400) -> alt.LayerChart:
+           most: int = 400) -> Overlay:
     """Training loss by step, at most so many means of neighbours, and the dev loss at each checkpoint (points)."""
     trained = pd.DataFrame(found, columns=["step", "loss"], dtype=float)
     trained = trained.groupby(trained.index // max(1, -(-len(trained) // most))).mean()
@@ -75,11 +75,11 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
                  x=x, y=y, color=colour),
              dev.mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
              dev.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=colour, tooltip=["step", "loss"])]
-    return alt.LayerChart(layer=parts, data=kinds, height=HEIGHT - 60, config=_axes(), autosize=FIT,
-                          title=alt.TitleParams("Loss", fontSize=FONT + 3, offset=8))
+    return Overlay(layer=parts, data=kinds, height=HEIGHT - 60, config=_axes(), autosize=FIT,
+                   title=alt.TitleParams("Loss", fontSize=FONT + 3, offset=8))
 
 
-def scores(known: History) -> alt.LayerChart:
+def scores(known: History) -> Overlay:
     """Dev score at each checkpoint so far, on the time axis of losses()."""
     points = pd.DataFrame([(point.step, 100 * point.dev_score) for point in known.points
                            if point.dev_score is not None], columns=["step", "score"], dtype=float)
@@ -96,8 +96,8 @@ def scores(known: History) -> alt.LayerChart:
     if known.baseline is not None:
         dotted = " (dotted: one answer for all)"
         parts.append(line.mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(y=alt.Y("mean(baseline):Q", scale=scale)))
-    return alt.LayerChart(layer=parts, data=points, height=STRIP, config=_axes(), autosize=FIT,
-                          title=alt.TitleParams(f"Dev {known.metric} of the task{dotted}", fontSize=FONT + 3, offset=8))
+    return Overlay(layer=parts, data=points, height=STRIP, config=_axes(), autosize=FIT,
+                   title=alt.TitleParams(f"Dev {known.metric} of the task{dotted}", fontSize=FONT + 3, offset=8))
 
 
 def _axes() -> alt.Config:

@@ -46,7 +46,7 @@ def _heatmap() -> dict:
     there, absent = "isValid(datum.value)", "!isValid(datum.value)"
     dark = alt.condition("datum.dark", alt.value("white"), alt.value("#222"))
     boxes = alt.Chart().encode(x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=tooltip)
-    text = alt.Chart().encode(x="x_middle:Q", y="y_middle:Q", text="text:N", tooltip=tooltip)
+    text = alt.Chart().encode(x="x_middle:Q", y="y_middle:Q", text=alt.Text("text:N"), tooltip=tooltip)
     legend = alt.Color("checkpoint:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))
     chart = alt.layer(
         boxes.transform_filter(there).mark_rect(cornerRadius=3).encode(color=colour),

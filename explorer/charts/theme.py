@@ -21,6 +21,13 @@ PICKED = "picked"  # of a clickable chart: the neuron that was clicked
 MARGIN = 46  # pixels left of each plot, so that layers stand below one another
 
 
+class Overlay(alt.TopLevelMixin, alt.TopLevelLayerSpec):
+    """Charts drawn over one another.
+
+    As alt.LayerChart, which copies each of them three times, 0.1 s a page, in order to lift data and selections.
+    """
+
+
 def rimmed(chart: alt.Chart, size: int, dy: int | alt.ExprRef, colour: alt.Color | alt.ColorValue | None = None,
            ) -> tuple[alt.Chart, alt.Chart]:
     """datum.text beside its mark, and below it a rim of the page's own colour that keeps lines away from it."""
@@ -28,7 +35,7 @@ def rimmed(chart: alt.Chart, size: int, dy: int | alt.ExprRef, colour: alt.Color
                           fontWeight="bold", dy=dy)
     text = chart.mark_text(color=NEUTRAL, fontSize=size, fontWeight="bold", dy=dy)
     text = text.encode(color=colour) if colour else text
-    return rim.encode(text="text:N"), text.encode(text="text:N")
+    return rim.encode(text=alt.Text("text:N")), text.encode(text=alt.Text("text:N"))
 
 
 def k_ticks(whole: int) -> list[int]:
@@ -41,12 +48,13 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
     return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)
 
 
-def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | alt.LayerChart],
-         ks: Sequence[int] | None = None, params: Sequence[alt.VariableParameter] = (), **more: Any) -> alt.LayerChart:
+def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | Overlay],
+         ks: Sequence[int] | None = None, params: Sequence[alt.VariableParameter | alt.TopLevelSelectionParameter] = (),
+         **more: Any) -> Overlay:
     """Layers in one chart that follows the sliders; title is a Vega expression, more are properties of the chart.
 
     grid has the columns layer, k and, along a run, step; ks are the slider's numbers of neurons where they are not
-    those of grid. Made at one go: to copy a chart of layers, as .properties() does, takes 0.1 s.
+    those of grid.
     """
     bound, places = ["live_layer", "live_k"], {"ks": sorted(grid.k.unique()) if ks is None else ks}
     if "step" in grid:
@@ -57,8 +65,8 @@ def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart
     inputs = [alt.VariableParameter(name, value="", bind=alt.BindDirect(
         element=f"#{name.replace('_', '-')}", event="input")) for name in bound]
     lists = [alt.VariableParameter(name, value=[int(value) for value in values]) for name, values in places.items()]
-    return alt.LayerChart(data=grid, layer=list(layers), title=heading, height=height, config=alt.Config(axis=axis),
-                          params=[*inputs, *lists, *params], **more)
+    return Overlay(data=grid, layer=list(layers), title=heading, height=height, config=alt.Config(axis=axis),
+                   params=[*inputs, *lists, *params], **more)
 
 
 def still(chart: Any, title: str, height: int, subtitle: str = "") -> Any:
@@ -72,10 +80,10 @@ def still(chart: Any, title: str, height: int, subtitle: str = "") -> Any:
     ).configure(axis=axis, legend=legend)
 
 
-def clickable(marks: alt.Chart) -> alt.Chart:
-    """Marks of rows that have a column neuron, its name: a click on one picks it (views/links.py)."""
-    pick = alt.selection_point(name=PICKED, fields=["neuron"], toggle=False, empty=False)
-    return marks.add_params(pick)
+def clickable(marks: alt.Chart) -> tuple[alt.Chart, alt.TopLevelSelectionParameter]:
+    """Marks of rows that have a column neuron, its name, and the chart's parameter that a click on one sets."""
+    picks = alt.PointSelectionConfig(type="point", fields=["neuron"], toggle=False)
+    return marks.properties(name=PICKED), alt.TopLevelSelectionParameter(name=PICKED, select=picks, views=[PICKED])
 
 
 def filled(template: dict, datasets: Mapping[str, pd.DataFrame], **values: Any) -> dict:

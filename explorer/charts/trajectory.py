@@ -27,6 +27,7 @@ from explorer.charts.theme import (
     NEUTRAL,
     NOUGHT,
     K,
+    Overlay,
     live,
     rimmed,
     value_axis,
@@ -37,7 +38,7 @@ SHARE = MEASURES["Accuracy"]  # how accuracies and their deltas are written
 LEVEL = ["#0d2b45", "#1d6a96", "#6fb3c8", "#e4f1e1"]  # low to high
 
 
-def accuracy_map(rows: pd.DataFrame) -> alt.LayerChart:
+def accuracy_map(rows: pd.DataFrame) -> Overlay:
     """Heat-map of accuracy, layer by step, at the slider's k."""
     low, high = _ends(rows, "accuracy")
     colour = alt.Color("accuracy:Q", legend=gradient("%", ".1f"), scale=alt.Scale(
@@ -46,7 +47,7 @@ def accuracy_map(rows: pd.DataFrame) -> alt.LayerChart:
     return _map(rows, "Accuracy", colour, "format(datum.accuracy, '.1f')", dark)
 
 
-def delta_map(rows: pd.DataFrame) -> alt.LayerChart:
+def delta_map(rows: pd.DataFrame) -> Overlay:
     """Heat-map of the delta to the start, layer by step, at the slider's k."""
     most = _ends(rows.assign(size=rows.delta.abs().clip(0.5)), "size")[1]
     return _map(rows, "Delta to the start", shift(most), SIGNED, f"abs(datum.delta) > 0.7 * {most}")
@@ -68,7 +69,7 @@ def headline(rows: pd.DataFrame, run: History) -> list[list[list[list[list[str]]
     return [list(layers.values()) for layers in steps.values()]
 
 
-def by_step(rows: pd.DataFrame) -> alt.LayerChart:
+def by_step(rows: pd.DataFrame) -> Overlay:
     """A line for each layer against step, the slider's layer strong, with its 95 % interval, at the slider's k."""
     shown = alt.Chart().transform_filter(AT_K)
     x, y = time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
@@ -77,9 +78,9 @@ def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text=SIGNED).encode(x=x, y=y), FONT + 3,
                  alt.expr("datum.delta < 0 ? 22 : -20"))  # away from the other layers, which lose less
     parts = [
-        alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
+        alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
         _now(x, f"{AT_STEP} && {AT_K} && {AT_LAYER}"),
-        here.mark_area(opacity=0.18, color=NEUTRAL).encode(x=x, y="delta_low:Q", y2="delta_high:Q"),
+        here.mark_area(opacity=0.18, color=NEUTRAL).encode(x=x, y=alt.Y("delta_low:Q"), y2=alt.Y2("delta_high:Q")),
         shown.mark_line(strokeWidth=1.5, opacity=0.8).encode(x=x, y=y, color=_layers(rows), detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=_layers(rows)),
         shown.mark_point(size=25, strokeWidth=4, opacity=1).encode(x=x, y=y, color=_layers(rows), tooltip=tooltip()),
@@ -90,7 +91,7 @@ def by_step(rows: pd.DataFrame) -> alt.LayerChart:
     return live(rows, f"'Delta along the run, layer ' + {LAYER} + ' strong'", HEIGHT, parts, autosize=FIT)
 
 
-def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> alt.LayerChart:
+def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> Overlay:
     """The task's dev score on the same time axis; baseline: the score of one answer for all, from 0 to 1."""
     once = rows.drop_duplicates("step")[["step", "layer", "k", "score"]]
     if baseline is not None:
@@ -115,7 +116,7 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> al
     return live(once, f"'Dev {metric} of the task{dotted}'", STRIP, parts, autosize=FIT)
 
 
-def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
+def path(rows: pd.DataFrame, metric: str) -> Overlay:
     """Forgetting against learning: each layer's delta against the task's dev score, step after step."""
     shown = alt.Chart().transform_filter(f"{AT_K} && isValid(datum.score)")
     y = alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
@@ -125,7 +126,7 @@ def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
     here, now = shown.transform_filter(AT_LAYER), shown.transform_filter(AT_STEP)
     order, colour = alt.Order("step:Q"), _layers(rows)
     parts = [
-        alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.datum(0)),
+        alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
         shown.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour, order=order, detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=colour, order=order),
         now.mark_point(size=40, strokeWidth=4, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip()),
@@ -136,19 +137,19 @@ def path(rows: pd.DataFrame, metric: str) -> alt.LayerChart:
                 TALL, parts, autosize=FIT)
 
 
-def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str) -> alt.LayerChart:
+def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str) -> Overlay:
     """A cell for each step and layer; text and dark (whether its number is white) are Vega expressions."""
     whole, cells = rows.k.max(), rows.step.nunique() * rows.layer.nunique()
     x = time(scale=alt.Scale(paddingInner=0.04, paddingOuter=0.02))
     y = alt.Y("layer:O", sort="descending", scale=alt.Scale(paddingInner=0.06, paddingOuter=0.03),
               axis=alt.Axis(title="Layer (0: embeddings)", minExtent=MARGIN, maxExtent=MARGIN, labelFlush=False))
     shown = alt.Chart().transform_filter(AT_K)
-    parts: list[alt.Chart | alt.LayerChart] = [
+    parts: list[alt.Chart | Overlay] = [
         shown.mark_rect(cornerRadius=2).encode(x=x, y=y, color=colour, tooltip=tooltip())]
     if cells <= CELLS:
         ink = alt.condition(dark, alt.value("white"), alt.value("#1c1c1c"))
         numbers = shown.transform_calculate(text=text).mark_text(fontSize=FONT - 1)
-        parts.append(numbers.encode(x=x, y=y, text="text:N", color=ink))
+        parts.append(numbers.encode(x=x, y=y, text=alt.Text("text:N"), color=ink))
     parts.append(shown.transform_filter(f"{AT_LAYER} && {AT_STEP}").mark_rect(
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
