@@ -30,7 +30,7 @@ WORD_HEADERS = {"word", "words", "form", "token", "tokens"}
 SENTENCE_HEADERS = {"sentence_id", "sent_id", "sentence", "sentence_number"}
 ABSENT = "_"  # label of a word that lacks a FEATS or MISC key: that it lacks it is knowledge too
 MAGIC: dict[bytes, Callable[[Path, str], Any]] = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
-AHEAD = 400  # sentences that are looked at to tell what a file offers
+AHEAD = 100  # sentences that are looked at to tell what a file offers
 UNUSED = {name: lambda line, i: None for name in ("lemma", "head", "deprel", "deps")}  # twice as fast without
 
 

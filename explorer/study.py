@@ -110,7 +110,9 @@ class Study:
 
     def layers(self, split: str = "test") -> pd.DataFrame:
         """Accuracy of the whole layer's probe: one row a layer, one column a checkpoint."""
-        rows = self.table.query("split == @split and label == '' and metric == 'accuracy' and k == k.max()")
+        table = self.table
+        whole = (table.label == "") & (table.k == table.k.max())
+        rows = table[whole & (table.split == split) & (table.metric == "accuracy")]
         return rows.pivot_table(index="layer", columns="checkpoint", values="value")[[self.base, *self.finetuned]]
 
 

@@ -130,18 +130,14 @@ def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accura
     Columns layer, k, label, n (test words), before, after (%), delta (points) with delta_low and delta_high; nan where
     there are none, such as the precision of a label that is never told.
     """
-    parts = table[(table.split == "test") & (table.label != "")]
-    index, change = ["layer", "k", "label"], delta_of(metric)
-
-    def of(checkpoint: str, metric: str) -> pd.DataFrame:
-        return parts[(parts.checkpoint == checkpoint) & (parts.metric == metric)].set_index(index)
-
-    found = pd.DataFrame({"n": of(base, "accuracy").n})
-    return found.assign(
-        before=100 * of(base, metric).value, after=100 * of(finetuned, metric).value,
-        delta=lambda rows: rows.after - rows.before,
-        **{f"delta_{bound}": 100 * of(finetuned, f"{change}_{bound}").value for bound in ("low", "high")},
-    ).reset_index()
+    rows = table[(table.split == "test") & (table.label != "") & table.checkpoint.isin([base, finetuned])]
+    wide = rows.pivot(index=["layer", "k", "label"], columns=["checkpoint", "metric"], values=["value", "n"])
+    of = {"before": (base, metric), "after": (finetuned, metric),
+          **{f"delta_{bound}": (finetuned, f"{delta_of(metric)}_{bound}") for bound in ("low", "high")}}
+    figures = 100 * wide["value"].reindex(columns=list(of.values())).set_axis(list(of), axis="columns")
+    figures.insert(0, "n", wide["n"][base, "accuracy"])
+    figures.insert(3, "delta", figures.after - figures.before)
+    return figures.dropna(subset="n").astype({"n": int}).reset_index()
 
 
 def scale_of_layers(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:

@@ -168,6 +168,6 @@ def _unique(name: str, names: Sequence[str]) -> str:
 def caution(study: Study) -> None:
     """Of a study on the starter treebank, that it is small."""
     if find(study.request.corpus.train) == find(TRAIN):
-        words = study.table.query("split == 'test' and label == ''").n.max()
+        words = study.table.n[(study.table.split == "test") & (study.table.label == "")].max()
         st.caption(f"The starter treebank is small: {words:,} test words. Read each figure with its 95 % interval; "
                    "*Get larger data* in the sidebar gets a larger treebank.")
