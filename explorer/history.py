@@ -16,6 +16,7 @@ from pathlib import Path
 from explorer.models import STARTER, place, steps
 from explorer.runs import LOSSES, RECORD
 from explorer.specs import InputError
+from explorer.tasks import task_name
 
 TRAINER = "trainer_state.json"
 METRICS = ("accuracy", "matthews_correlation", "pearson", "spearmanr", "f1", "combined_score")  # best first
@@ -93,8 +94,9 @@ def _ours(bare: History, folder: Path) -> History:
             replace(point, **{field: kept[point.step][field] for field in ("epoch", "loss", "dev_loss", "dev_score")})
             if point.step in kept else point for point in bare.points)
         return replace(
-            bare, points=points, task=record["task"], metric=record["metric"], train_rows=record["train_rows"],
-            steps=record["steps"], baseline=record["baseline"][record["metric"]], losses=trained)
+            bare, points=points, task=task_name(record["task"], record["data"]), metric=record["metric"],
+            train_rows=record["train_rows"], steps=record["steps"], baseline=record["baseline"][record["metric"]],
+            losses=trained)
 
 
 def losses(folder: Path) -> tuple[tuple[int, float], ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from explorer.files import sha256
 from explorer.hub import BIN, SAFETENSORS, TOKENIZER, VOCABULARIES, download
 from explorer.specs import InputError, Progress, digest, silent
+from explorer.tasks import task_name
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -99,8 +100,10 @@ def tuning(folder: Path) -> dict:
     record = folder.parent / "run.json"
     if not re.fullmatch(r"checkpoint-\d+", folder.name) or not record.is_file():
         return {}
-    fields = ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
-    found = {field: value for field, value in _read_json(record).items() if field in fields}
+    told, fields = _read_json(record), ("task", "train_rows", "steps", "epochs", "batch_size", "learning_rate", "seed")
+    found = {field: told[field] for field in fields if field in told}
+    if "task" in told and "data" in told:
+        found["task"] = task_name(told["task"], told["data"])
     return found | {"step": int(folder.name.removeprefix("checkpoint-"))}
 
 

@@ -9,21 +9,20 @@ from pathlib import PurePath
 import pandas as pd
 
 from explorer.patterns import (
-    NOT_SEEN,
-    SEEN,
-    UNDECIDED,
     Verdict,
     bert_keeps_deeper,
+    cases,
     change_is_in_the_higher_layers,
     halves,
     most_kept,
     points,
     tasks_differ,
+    together,
 )
 from explorer.starter.studies import TRAIN
 from explorer.study import StudyRequest, Summary, short_name
 from explorer.tasks import TASKS
-from explorer.untrained import trained, tuned
+from explorer.untrained import tuned
 
 ARCHITECTURES = {  # words that a model's name tells its architecture by, the longer before those they end in
     "distilroberta": "DistilRoBERTa", "roberta": "RoBERTa", "distilbert": "DistilBERT", "albert": "ALBERT",
@@ -42,12 +41,18 @@ class Pair:
     finetuned: str  # of several steps, the last
     architecture: str  # a key of ARCHITECTURES, or the model's short name
     task: str  # a key of TASKS, or the checkpoint's short name
+    sample: int | None = None  # sentences per split that the study was of; None: all
 
     @property
     def titles(self) -> tuple[str, str]:
         """Of architecture and task."""
         task = TASKS[self.task].folder if self.task in TASKS else ""
         return ARCHITECTURES.get(self.architecture, self.architecture), task or self.task
+
+    @property
+    def heading(self) -> str:
+        """Of its chart."""
+        return f"{self.titles[1]}, sample of {self.sample} sentences" if self.sample else self.titles[1]
 
 
 def corpus_name(request: StudyRequest) -> str:
@@ -83,15 +88,16 @@ def task(name: str) -> str:
 def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
     """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task.
 
-    One of all sentences goes before one of a sample; a run that has not come beyond its first step is none.
+    One of all sentences goes before one of a sample.
     """
     found: dict[tuple[str, str], Pair] = {}
     for study in sorted(studies, key=lambda study: study.request.corpus.limit is not None):
         request = study.request
-        if (request.corpus.property, corpus_name(request)) == (label, corpus) and trained(request):
+        if (request.corpus.property, corpus_name(request)) == (label, corpus):
             last = tuned(request)[-1]
-            found.setdefault((request.base, task(last)), Pair(
-                study.key, request.base, last, architecture(request.base), task(last)))
+            on = study.tasks.get(last) or task(last)
+            found.setdefault((request.base, on), Pair(
+                study.key, request.base, last, architecture(request.base), on, request.corpus.limit))
     return sorted(found.values(), key=lambda pair: (
         _place(pair.architecture, PUBLISHED), pair.base, _place(pair.task, [*TASKS]), pair.task))
 
@@ -110,7 +116,7 @@ def summary(tables: dict[Pair, pd.DataFrame]) -> str:
     lower, upper = (sum(half[i].delta.mean() for half in parts) / len(parts) for i in (0, 1))
     architecture, task = most.titles
     return (
-        f"In the last layer fine-tuning lowers accuracy in {falls} of {_cases(len(tables))} and raises it in {rises}, "
+        f"In the last layer fine-tuning lowers accuracy in {falls} of {cases(len(tables))} and raises it in {rises}, "
         f"beyond chance; it moves it most in {architecture} on {task}, by {points(last[most].delta)} points "
         f"({points(last[most].low)} to {points(last[most].high)}). "
         f"The block that keeps the most is one of the lower half in {low} of {len(tables)}; on average accuracy "
@@ -125,23 +131,10 @@ def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str,
     for pair, layers in tables.items():
         by_model.setdefault(pair.base, {})[pair.task] = layers
         by_task.setdefault(pair.titles[1], {})[pair.architecture] = layers
-    cases = [
+    found = [
         {" on ".join(pair.titles): change_is_in_the_higher_layers(layers) for pair, layers in tables.items()},
-        {short_name(model): tasks_differ(found) for model, found in by_model.items()},
-        {task: bert_keeps_deeper(found) for task, found in by_task.items()},
+        {short_name(model): tasks_differ(tasks) for model, tasks in by_model.items()},
+        {task: bert_keeps_deeper(families) for task, families in by_task.items()},
     ]
-    return [(together(list(found.values())), found) for found in cases]
+    return [(together(list(one.values())), one) for one in found]
 
-
-def together(verdicts: Sequence[Verdict]) -> Verdict:
-    """Seen, or not, where most cases say so and none says the opposite."""
-    count = {verdict: sum(one.verdict == verdict for one in verdicts) for verdict in (SEEN, NOT_SEEN, UNDECIDED)}
-    most = len(verdicts) / 2
-    verdict = (SEEN if count[SEEN] > most and not count[NOT_SEEN] else
-               NOT_SEEN if count[NOT_SEEN] > most and not count[SEEN] else UNDECIDED)
-    said = ", ".join(f"{name.removesuffix(' here')} in {n}" for name, n in count.items())
-    return Verdict(verdicts[0].pattern, verdict, f"{said} of {_cases(len(verdicts))}")
-
-
-def _cases(n: int) -> str:
-    return f"{n} case" if n == 1 else f"{n} cases"

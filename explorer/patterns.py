@@ -3,11 +3,16 @@
 The patterns are those of Durrani, Sajjad & Dalvi 2021, *How transfer learning impacts linguistic knowledge in deep NLP
 models?* (Findings of ACL). Each is seen, not seen, or undecided on the numbers at hand; none is taken for granted.
 """
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 SEEN, NOT_SEEN, UNDECIDED = "seen here", "not seen here", "undecided here"
+UNTESTED = "not tested here"  # what it takes is not there
+RULE = ("A pattern is seen, or not seen, where most cases that it can be tested on say so beyond chance and none says "
+        "the opposite.")
 FORGETTING, PRESERVING = ("sst2", "qnli", "mnli"), ("stsb", "rte", "mrpc")  # tasks, as the published study found
 KEPT = 0.01  # a layer has kept what it knew when its probe lost no more than this
 
@@ -17,8 +22,26 @@ class Verdict:
     """A published pattern and what the studies at hand say of it."""
 
     pattern: str
-    verdict: str  # SEEN, NOT_SEEN or UNDECIDED
+    verdict: str  # SEEN, NOT_SEEN, UNDECIDED or UNTESTED
     because: str  # the figures
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """The verdict over cases, by RULE, with their numbers."""
+    if len(verdicts) == 1:
+        return verdicts[0]
+    count = Counter(one.verdict for one in verdicts)
+    tested = len(verdicts) - count[UNTESTED]
+    verdict = (UNTESTED if not tested else
+               SEEN if count[SEEN] > tested / 2 and not count[NOT_SEEN] else
+               NOT_SEEN if count[NOT_SEEN] > tested / 2 and not count[SEEN] else UNDECIDED)
+    said = [f"{name.removesuffix(' here')} in {count[name]}" for name in (SEEN, NOT_SEEN, UNDECIDED) if count[name]]
+    parts = [f"{', '.join(said)} of {cases(tested)}"] if tested else []
+    if count[UNTESTED]:
+        reasons = {one.because for one in verdicts if one.verdict == UNTESTED}
+        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+        parts.append(f"not tested in {cases(count[UNTESTED])}{why}")
+    return Verdict(verdicts[0].pattern, verdict, "; ".join(parts))
 
 
 def layer_table(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:
@@ -78,7 +101,7 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
     figures = ", ".join(f"{task} {points(last[task].delta)}" for task in (*forget, *keep))
     if not (forget and keep):
-        return Verdict(pattern, UNDECIDED, f"it takes tasks of both groups (there is {figures or 'neither'})")
+        return Verdict(pattern, UNTESTED, f"it takes tasks of both groups (there is {figures or 'neither'})")
     if max(last[t].high for t in forget) < min(last[t].low for t in keep):
         verdict = SEEN
     else:
@@ -95,13 +118,14 @@ def bert_keeps_deeper(by_family: dict[str, pd.DataFrame]) -> Verdict:
     pattern = "BERT keeps linguistic knowledge deeper than RoBERTa and XLNet do."
     depth = {family: kept_depth(layers) for family, layers in by_family.items()}
     if "bert" not in depth or len(depth) < 2:
-        return Verdict(pattern, UNDECIDED, "it takes BERT and another architecture")
+        return Verdict(pattern, UNTESTED, "it takes BERT and another architecture")
     least, most = ({family: kept_depth(layers, bound) for family, layers in by_family.items()}
                    for bound in ("low", "high"))
     others = [family for family in depth if family != "bert"]
     verdict = SEEN if least["bert"] > max(most[family] for family in others) else \
         NOT_SEEN if most["bert"] <= max(least[family] for family in others) else UNDECIDED
-    figures = ", ".join(f"{family} {value} ({least[family]} to {most[family]})" for family, value in depth.items())
+    figures = ", ".join(f"{family} {_depth(value)} ({_depth(least[family])} to {_depth(most[family])})"
+                        for family, value in depth.items())
     return Verdict(pattern, verdict, f"last layer up to which no probe loses over {100 * KEPT:.0f} point: {figures}")
 
 
@@ -127,9 +151,18 @@ def halves(layers: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return blocks.iloc[:half], blocks.iloc[-half:]
 
 
+def cases(n: int) -> str:
+    """'1 case', '2 cases'."""
+    return f"{n} case" if n == 1 else f"{n} cases"
+
+
 def points(share: float) -> str:
     """A signed number of percentage points, with a true minus."""
     return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def _depth(layer: int) -> str:
+    return "none" if layer < 0 else str(layer)
 
 
 def _span(layers: pd.DataFrame) -> str:

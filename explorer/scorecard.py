@@ -1,14 +1,13 @@
 """The published patterns, checked on any set of studies: each seen, not seen, or undecided at 95 %.
 
 A pattern is checked on each study's pair of checkpoints; a pair says 'seen' or 'not seen' only where intervals let it.
-Over several pairs it is seen where all see it, not seen where all say so, else undecided. The patterns are those of
-Durrani, Sajjad & Dalvi 2021, and top over random over bottom of Dalvi et al. 2019.
+Over several pairs patterns.together says what they say. The patterns are those of Durrani, Sajjad & Dalvi 2021, and top
+over random over bottom of Dalvi et al. 2019.
 """
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,24 +22,24 @@ from explorer.patterns import (
     NOT_SEEN,
     SEEN,
     UNDECIDED,
+    UNTESTED,
     Verdict,
     change_is_in_the_higher_layers,
     layer_table,
     tasks_differ,
+    together,
 )
 from explorer.specs import LayerSpec
 from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
-from explorer.study import Study, short_name
+from explorer.study import Study, short_name, tasks_of
 from explorer.untrained import tuned
 
 RISE = "Before fine-tuning, accuracy rises from layer 0."
 ALL = "A probe on all layers together is nearly as good after fine-tuning as before."
 SHIFT = "After fine-tuning, the salient neurons lie in lower layers."
 ORDER = "Probes on the top neurons beat those on random ones, and these those on the bottom ones."
-UNKNOWN = "not computed yet: it takes probes on all layers together"
-NOT_COMPUTED = "not computed"
-TOLD = (*(name.removesuffix(" here") for name in (SEEN, NOT_SEEN, UNDECIDED)), NOT_COMPUTED)  # in this order
+UNKNOWN = "it takes probes on all layers together, which are not computed yet"
 TOO_MANY = f"it takes one probe on the neurons of all layers together; these have more than {MOST:,}"
 SEED = 0
 
@@ -55,13 +54,13 @@ class Pair:
     @property
     def name(self) -> str:
         corpus = self.study.request.corpus
-        return f"{corpus.property}: {short_name(self.study.base)} → {short_name(self.finetuned)}"
+        sample = f", sample of {corpus.limit} sentences" if corpus.limit else ""
+        return f"{corpus.property}: {short_name(self.study.base)} → {short_name(self.finetuned)}{sample}"
 
     @property
     def task(self) -> str | None:
         """What it was fine-tuned on, as the run's record says."""
-        found = self.study.made.get("tuning", {}).get(self.finetuned, {}).get("task")
-        return found.lower().replace("-", "") if found else None
+        return tasks_of(self.study.made).get(self.finetuned)
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,16 @@ class Line:
 
 
 def pairs(studies: Sequence[Study]) -> list[Pair]:
-    """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights."""
-    return [Pair(study, name) for study in studies for name in _last_steps(tuned(study.request))]
+    """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights.
+
+    Of the same checkpoints on the same words, which studies name differently, the first.
+    """
+    found: dict[tuple[LayerSpec, LayerSpec], Pair] = {}
+    for study in studies:
+        specs = dict(study.spec.checkpoints)
+        for name in _last_steps(tuned(study.request)):
+            found.setdefault((specs[study.base], specs[name]), Pair(study, name))
+    return list(found.values())
 
 
 def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
@@ -87,7 +94,7 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
     def known(check: Callable[[AllLayers, AllLayers], Verdict], pattern: str, pair: Pair) -> Verdict:
         before, after = figures[pair]
         return check(before, after) if before and after else \
-            Verdict(pattern, UNDECIDED, UNKNOWN if fits(pair.study) else TOO_MANY)
+            Verdict(pattern, UNTESTED, UNKNOWN if fits(pair.study) else TOO_MANY)
 
     checks: list[Callable[[Pair], Verdict]] = [
         lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),
@@ -105,7 +112,7 @@ def rises(table: pd.DataFrame, base: str) -> Verdict:
                   & (table.k == table[table.split == "test"].k.max())]
     wide = whole.pivot_table(index="layer", columns="metric", values="value")
     if "accuracy_low_all" not in wide:
-        return Verdict(RISE, UNDECIDED, "the study was made without bounds for all layers at once; run it again")
+        return Verdict(RISE, UNTESTED, "the study was made without bounds for all layers at once; run it again")
     best, first = wide.loc[wide.accuracy.idxmax()], wide.loc[0]
     below = (wide.accuracy_high_all.drop(0) < first.accuracy_low_all).all()
     verdict = SEEN if best.accuracy_low_all > first.accuracy_high_all else NOT_SEEN if below else UNDECIDED
@@ -199,13 +206,7 @@ def _provenance(studies: Sequence[Study]) -> list[dict]:
 
 
 def _line(found: list[tuple[str, Verdict]]) -> Line:
-    told = Counter(NOT_COMPUTED if verdict.because == UNKNOWN else verdict.verdict.removesuffix(" here")
-                   for _, verdict in found)
-    verdicts = {verdict.verdict for _, verdict in found}
-    because = found[0][1].because if len(found) == 1 else \
-        ", ".join(f"{what} in {told[what]}" for what in TOLD if told[what]) + f" of {len(found)}"
-    overall = verdicts.pop() if len(verdicts) == 1 else UNDECIDED
-    return Line(Verdict(found[0][1].pattern, overall, because), tuple(found))
+    return Line(together([verdict for _, verdict in found]), tuple(found))
 
 
 def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]:

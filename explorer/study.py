@@ -126,6 +126,13 @@ class Summary:
     request: StudyRequest
     shipped: bool  # with the explorer
     made_of: tuple[str, ...] = ()  # see StudySpec
+    tasks: dict[str, str] = field(default_factory=dict, hash=False)  # of fine-tuned checkpoints, see tasks_of
+
+
+def tasks_of(made: dict) -> dict[str, str]:
+    """What fine-tuned checkpoints were tuned on, keys of TASKS or other names, as far as their runs' records say it."""
+    return {name: record["task"].lower().replace("-", "") for name, record in made.get("tuning", {}).items()
+            if record.get("task")}
 
 
 def title(request: StudyRequest) -> str:
@@ -164,7 +171,7 @@ def finished(store: Store) -> list[Summary]:
         except (KeyError, TypeError):  # of a version that asked for other things: to be run again
             continue
         found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED)),
-                             StudySpec.from_dict(spec).made_of))
+                             StudySpec.from_dict(spec).made_of, tasks_of(meta.get("made", {}))))
     grown = {(dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n]), summary.made_of[:n + 2])
              for summary in found for n in range(1, len(summary.request.finetuned))}
     return sorted((summary for summary in found if (summary.request, summary.made_of) not in grown),

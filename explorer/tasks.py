@@ -7,7 +7,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,12 @@ TASKS = {
     "classification": Task(OWN),
     "regression": Task(OWN, metrics=("pearson", "spearman"), regression=True),
 }
+
+
+def task_name(task: str, data: object) -> str:
+    """What people call it: a key of TASKS, or, of rows of one's own, the name of their file."""
+    known = TASKS.get(task)
+    return PurePath(str(data)).stem if known and known.columns is OWN else task
 
 
 def class_name(task: str, label: str) -> str:

@@ -67,7 +67,7 @@ def test_ours(tmp_path: Path) -> None:
     (tmp_path / "checkpoint-0").mkdir()
     kept = {"epoch": 0.0, "loss": None, "dev_loss": 0.7, "dev_score": 0.5, "dev": {"f1": 0.5}}
     (tmp_path / "run.json").write_text(json.dumps({
-        "task": "mrpc", "metric": "f1", "train_rows": 9, "steps": 4, "baseline": {"f1": 0.4},
+        "task": "mrpc", "data": "glue", "metric": "f1", "train_rows": 9, "steps": 4, "baseline": {"f1": 0.4},
         "checkpoints": [{"step": 0, **kept}, {"step": 4, **kept, "epoch": 1.0, "loss": 0.6}]}))
     (tmp_path / "losses.json").write_text('{"losses": [0.7, 0.65, 0.6]}')
     run = read_run(tmp_path)

@@ -8,12 +8,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ORDER = [
-    "specs", "files", "outputs", "downloads", "activations", "store", "readers", "corpus", "hub", "models", "extract",
-    "probe", "confounds", "optimise", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl", "spans",
-    "labels", "layer", "metrics", "figures", "study", "untrained", "evidence", "reading", "neurons", "neuron",
-    "card", "search", "errors", "sentence", "patterns", "methods", "all_layers", "scorecard", "scoring", "tasks",
-    "runs", "history", "trajectory", "freezing", "finetune", "work", "estimate", "processes", "jobs", "starter",
-    "overview", "charts", "cached", "views", "cli_neurons", "cli", "__main__",
+    "specs", "files", "outputs", "downloads", "activations", "store", "readers", "corpus", "tasks", "hub", "models",
+    "extract", "probe", "confounds", "optimise", "probes", "ranking", "gaussian", "wide", "stats", "baselines", "mdl",
+    "spans", "labels", "layer", "metrics", "figures", "study", "untrained", "evidence", "reading", "neurons", "neuron",
+    "card", "search", "errors", "sentence", "patterns", "methods", "all_layers", "scorecard", "scoring", "runs",
+    "history", "trajectory", "freezing", "finetune", "work", "estimate", "processes", "jobs", "starter", "overview",
+    "charts", "cached", "views", "cli_neurons", "cli", "__main__",
 ]
 MODULES = sorted([*(ROOT / "explorer").rglob("*.py"), ROOT / "streamlit_app.py"])
 

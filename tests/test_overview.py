@@ -1,4 +1,5 @@
 """Studies side by side: names, pairs, sentences and verdicts follow from the studies alone."""
+import dataclasses
 
 import pandas as pd
 import pytest
@@ -13,11 +14,10 @@ from explorer.overview import (
     published,
     summary,
     task,
-    together,
     tuned_name,
 )
-from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, Verdict, most_kept
-from explorer.study import StudyRequest, Summary
+from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, UNTESTED, most_kept
+from explorer.study import StudyRequest, Summary, tasks_of
 from tests.test_patterns import layers
 
 
@@ -77,6 +77,15 @@ def test_the_newest_study_of_a_pair_counts_and_of_steps_the_last() -> None:
     assert [(pair.key, pair.finetuned) for pair in found] == [("key1", steps[1])]
 
 
+def test_a_run_says_itself_what_it_was_tuned_on_and_a_sample_is_told() -> None:
+    asked = request("starter-bert", "starter-bert-e354ac/checkpoint-2")
+    sample = dataclasses.replace(asked, corpus=dataclasses.replace(asked.corpus, limit=20))
+    study, = listed(sample)
+    tasks = tasks_of({"tuning": {asked.finetuned[0]: {"task": "Sentiment"}, "other": {}}})
+    found, = pairs([dataclasses.replace(study, tasks=tasks)], "upos", "en_ewt-ud")
+    assert found.heading == "sentiment, sample of 20 sentences"
+
+
 def pair(model: str, on: str) -> Pair:
     return Pair("", f"starter-{model}", f"starter-{model}-{on}", model, on)
 
@@ -99,11 +108,12 @@ def test_it_can_say_not_seen() -> None:
     found = published(cases(
         bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -9, -9), xlnet_sst2=(0, 0, 0, 0, 0)))
     verdicts = [all_of_it.verdict for all_of_it, _ in found]
-    assert verdicts == [UNDECIDED, UNDECIDED, UNDECIDED]  # the second: XLNet has one task, so half of the cases
-    assert found[1][1]["starter-bert"].verdict == NOT_SEEN
+    assert verdicts == [UNDECIDED, NOT_SEEN, NOT_SEEN]
+    assert found[1][1]["starter-xlnet"].verdict == UNTESTED  # it has one task, and does not count
+    assert found[1][0].because.startswith("not seen in 1 of 1 case; not tested in 1 case: it takes tasks of both")
     found = published(cases(bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -3, -3)))
-    assert [all_of_it.verdict for all_of_it, _ in found] == [NOT_SEEN, NOT_SEEN, UNDECIDED]
-    assert found[0][0].because == "seen in 0, not seen in 2, undecided in 0 of 2 cases"
+    assert [all_of_it.verdict for all_of_it, _ in found] == [NOT_SEEN, NOT_SEEN, UNTESTED]
+    assert found[0][0].because == "not seen in 2 of 2 cases"
 
 
 def test_it_can_say_seen() -> None:
@@ -111,14 +121,6 @@ def test_it_can_say_seen() -> None:
         bert_sst2=(0, 0, 0, -4, -5), bert_mrpc=(0, 0, 0, -1.5, -2), xlnet_sst2=(0, -2, -2, -7, -9),
         xlnet_mrpc=(0, -2, -2, -5, -5)))
     assert [all_of_it.verdict for all_of_it, _ in found] == [SEEN] * 3
-
-
-@pytest.mark.parametrize(("verdicts", "told"), [
-    ([SEEN, SEEN, UNDECIDED], SEEN), ([SEEN, SEEN, NOT_SEEN], UNDECIDED), ([SEEN, UNDECIDED], UNDECIDED),
-    ([NOT_SEEN, NOT_SEEN, UNDECIDED], NOT_SEEN), ([NOT_SEEN], NOT_SEEN),
-])
-def test_verdicts_together(verdicts: list[str], told: str) -> None:
-    assert together([Verdict("p", verdict, "") for verdict in verdicts]).verdict == told
 
 
 def test_the_block_that_keeps_the_most_is_no_embedding() -> None:

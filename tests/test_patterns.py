@@ -6,12 +6,15 @@ from explorer.patterns import (
     NOT_SEEN,
     SEEN,
     UNDECIDED,
+    UNTESTED,
+    Verdict,
     bert_keeps_deeper,
     change_is_in_the_higher_layers,
     kept_depth,
     layer_table,
     sentences,
     tasks_differ,
+    together,
 )
 
 
@@ -56,10 +59,10 @@ def test_where_the_change_is(deltas: tuple[float, ...], margin: float, verdict: 
     ({"sst2": -1, "mrpc": -5}, NOT_SEEN),
     ({"sst2": -1.2, "mrpc": -1}, UNDECIDED),
     ({"sst2": -5, "qnli": -1, "mrpc": -3}, NOT_SEEN),
-    ({"sst2": -5, "cola": -1}, UNDECIDED),
+    ({"sst2": -5, "cola": -1}, UNTESTED),
     ({"sst2": 0.1, "mrpc": 0.0}, UNDECIDED),
     ({"sst2": -1.0, "mrpc": -1.1}, UNDECIDED),
-    ({}, UNDECIDED),
+    ({}, UNTESTED),
 ])
 def test_which_tasks_forget(last: dict[str, float], verdict: str) -> None:
     assert tasks_differ({task: layers(0, 0, delta) for task, delta in last.items()}).verdict == verdict
@@ -75,7 +78,7 @@ def test_the_depth_that_is_kept(deltas: tuple[float, ...], depth: int) -> None:
     ((0, 0, -5), [(0, 0, 0)], NOT_SEEN),
     ((0, 0, -5), [(0, 0, -5)], NOT_SEEN),
     ((0, 0, -1), [(0, 0, -5)], UNDECIDED),
-    ((0, 0, -5), [], UNDECIDED),
+    ((0, 0, -5), [], UNTESTED),
 ])
 def test_who_keeps_deeper(bert: tuple, others: list[tuple], verdict: str) -> None:
     families = {"bert": layers(*bert)} | {f"other {i}": layers(*deltas) for i, deltas in enumerate(others)}
@@ -98,3 +101,19 @@ def test_the_sentences_tell_the_figures() -> None:
 
 def test_the_sentences_can_say_that_nothing_changed() -> None:
     assert "changes in no layer" in sentences(layers(0, 0.1, -0.1))
+
+
+@pytest.mark.parametrize(("verdicts", "told"), [
+    ([SEEN, SEEN, UNDECIDED], SEEN), ([SEEN, SEEN, NOT_SEEN], UNDECIDED), ([SEEN, UNDECIDED], UNDECIDED),
+    ([NOT_SEEN, NOT_SEEN, UNDECIDED], NOT_SEEN), ([NOT_SEEN], NOT_SEEN), ([UNTESTED, UNTESTED], UNTESTED),
+    ([SEEN, SEEN, UNDECIDED, UNTESTED, UNTESTED], SEEN),
+])
+def test_verdicts_together(verdicts: list[str], told: str) -> None:
+    assert together([Verdict("p", verdict, "") for verdict in verdicts]).verdict == told
+
+
+def test_what_could_not_be_tested_does_not_count_and_is_told() -> None:
+    known, lacking = Verdict("p", SEEN, "figures"), Verdict("p", UNTESTED, "it takes two")
+    assert together([known, known, lacking]).because == "seen in 2 of 2 cases; not tested in 1 case: it takes two"
+    assert together([lacking, Verdict("p", UNTESTED, "it takes three")]).because == "not tested in 2 cases"
+    assert together([known]) == known

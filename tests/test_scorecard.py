@@ -14,7 +14,7 @@ from explorer.cli import main
 from explorer.corpus import CorpusRequest
 from explorer.evidence import Evidence
 from explorer.methods import BIBTEX, bibtex, paragraph
-from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED
+from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, UNTESTED
 from explorer.scorecard import (
     Pair,
     _last_steps,
@@ -102,7 +102,7 @@ def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> No
     found = list(_tasks({pair("sst2", "2030"): lost(-5), pair("sst2", "2031"): lost(3), pair("mrpc", "2030"): lost(0),
                          pair("mrpc", "2031", data="others"): lost(9), pair("mrpc", "2031", "other"): lost(9),
                          pair("mrpc", "2031", l2=1): lost(9)}))
-    assert [verdict.verdict for _, verdict in found] == [SEEN, UNDECIDED, UNDECIDED, UNDECIDED]
+    assert [verdict.verdict for _, verdict in found] == [SEEN, UNTESTED, UNTESTED, UNTESTED]
     assert found[0][1].because.endswith("sst2 −3.0, mrpc +0.0")
 
 
@@ -171,7 +171,9 @@ def test_six_patterns_as_markdown_and_json(evidence: Evidence) -> None:
     studies = [evidence.study]
     lines = scorecard(studies, evidence.store)
     assert len(lines) == 6
-    assert {line.verdict.verdict for line in lines} <= {SEEN, NOT_SEEN, UNDECIDED}
+    assert {line.verdict.verdict for line in lines} <= {SEEN, NOT_SEEN, UNDECIDED, UNTESTED}
+    renamed = dataclasses.replace(evidence.study, key="other")
+    assert scorecard([evidence.study, renamed], evidence.store) == lines  # the same checkpoints and words count once
     assert scorecard([], evidence.store) == []
     markdown = to_markdown(lines, studies)
     assert all(line.verdict.pattern in markdown for line in lines)

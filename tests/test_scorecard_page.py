@@ -56,9 +56,9 @@ def test_a_link_opens_the_same_scorecard(page: Page, server: Server, studies: tu
 
 def test_what_is_lacking_is_computed_at_a_click(page: Page, server: Server, studies: tuple[Store, list[Study]]) -> None:
     page.goto(f"{server.url}scorecard?studies={studies[1][0].key}")
-    expect(page.get_by_text("not computed yet: it takes probes")).to_have_count(3)
+    expect(page.get_by_text("which are not computed yet")).to_have_count(3)
     page.get_by_role("button", name="Compute").click()
     expect(page.get_by_text(re.compile("Scorecard: (waiting|running)"))).to_be_visible()
-    expect(page.get_by_text("not computed yet")).to_have_count(0)
+    expect(page.get_by_text("which are not computed yet")).to_have_count(0)
     expect(page.get_by_text(re.compile("^mean layer .* before, .* after"))).to_be_visible()
     expect(page).to_have_url(re.compile(f"scorecard\\?studies={studies[1][0].key}$"))

@@ -205,10 +205,11 @@ def test_random_weights_are_a_checkpoint(request_: StudyRequest, store: Store, s
 def test_how_a_checkpoint_was_tuned_is_told(request_: StudyRequest, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(request_.finetuned[0], run / "checkpoint-7")
-    (run / "run.json").write_text(json.dumps({"task": "sst2", "train_rows": 90, "steps": 14, "other": 1}))
+    (run / "run.json").write_text(json.dumps({
+        "task": "classification", "data": "/files/sentiment.tsv", "train_rows": 90, "steps": 14, "other": 1}))
     name = str(run / "checkpoint-7")
     found = run_study(dataclasses.replace(request_, finetuned=(name,)), Store(tmp_path / "cache"))
-    assert found.made["tuning"] == {name: {"task": "sst2", "train_rows": 90, "steps": 14, "step": 7}}
+    assert found.made["tuning"] == {name: {"task": "sentiment", "train_rows": 90, "steps": 14, "step": 7}}
 
 
 def test_unseen_labels_are_errors_and_reported(request_: StudyRequest, tmp_path: Path) -> None:

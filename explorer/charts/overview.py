@@ -23,7 +23,7 @@ def multiples(tables: Mapping[Pair, pd.DataFrame]) -> dict[Pair, dict]:
     found = {}
     for pair, rows in shown.items():  # they differ in data and title alone, and a chart takes long to build
         frame = frames[int(rows.layer.max())]
-        found[pair] = frame | {"title": frame["title"] | {"text": pair.titles[1]},
+        found[pair] = frame | {"title": frame["title"] | {"text": pair.heading},
                                "data": {"values": rows.to_dict("records")}}
     return found
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from explorer import cached, jobs
-from explorer.patterns import NOT_SEEN, SEEN
-from explorer.scorecard import UNKNOWN, Line
+from explorer.patterns import NOT_SEEN, RULE, SEEN
+from explorer.scorecard import Line
 from explorer.scoring import ScorecardRequest
 from explorer.store import Store
 from explorer.study import Summary
@@ -35,7 +35,7 @@ def show() -> None:
     keys = tuple(chosen or titles)
     scored = cached.scored(store.root, keys, (store.root / "results").stat().st_mtime_ns)
     st.caption("The patterns that Durrani, Sajjad & Dalvi 2021 (arXiv 2105.15179) published, on the studies at hand. A "
-               "pair of checkpoints says seen or not seen only where a 95 % interval lets it.")
+               f"pair of checkpoints says seen or not seen only where a 95 % interval lets it. {RULE}")
     if scored.lacking and not any(job.active and job.kind == "scorecard" for job in jobs.jobs(store)):
         _complete(store, keys, scored.lacking)
     for line in scored.lines:
@@ -68,9 +68,7 @@ def _complete(store: Store, keys: tuple[str, ...], lacking: int) -> None:
 def _line(line: Line) -> None:
     with st.container(border=True):
         mark, text = st.columns([1, 5], vertical_alignment="center")
-        lacking = all(verdict.because == UNKNOWN for _, verdict in line.pairs)
-        told = "Not computed yet" if lacking else line.verdict.verdict.capitalize()
-        mark.markdown(f"{MARKS.get(line.verdict.verdict, UNSURE)} **{told}**")
+        mark.markdown(f"{MARKS.get(line.verdict.verdict, UNSURE)} **{line.verdict.verdict.capitalize()}**")
         text.markdown(f"**{line.verdict.pattern}**")
         text.text(line.verdict.because)
         if len(line.pairs) > 1:
