@@ -96,6 +96,18 @@ def test_one_back_leaves_a_page(page: Page, server: Server) -> None:
     expect(page.get_by_text("Test words", exact=True)).to_be_visible()
 
 
+def test_back_comes_to_a_page_that_was_left_at_once(page: Page, server: Server) -> None:
+    page.goto(server.url)
+    page.locator(".st-key-layer input[type=range]").press("ArrowLeft")
+    expect(page).to_have_url(re.compile("layer=5"))
+    page.get_by_role("link", name="Neurons", exact=True).click()
+    expect(page).to_have_url(re.compile("/neurons.*layer=5"))
+    page.get_by_role("link", name="Overview", exact=True).click()
+    expect(page.get_by_text("What fine-tuning changes, by layer")).to_be_visible()
+    page.go_back()
+    expect(page).to_have_url(re.compile("/neurons"))
+
+
 def test_the_trajectory_opens_on_the_run_that_is_there(page: Page, server: Server) -> None:
     page.goto(f"{server.url}trajectory")
     expect(page.get_by_role("button", name="Play")).to_be_visible()

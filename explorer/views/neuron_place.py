@@ -19,7 +19,8 @@ Follow = Callable[[int, int], dict[str, dict]]
 """Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
 
 LIST_HEIGHT = 300  # pixels
-SCORE = "The ranking's own. LCA: the share of a label's weight at which it enters, 0 for the first of each label."
+SCORE = ("The ranking's own. LCA: the share of a label's weight at which it enters, the lower the better; 0 for the "
+         "first of each label.")
 
 
 @dataclass(frozen=True)

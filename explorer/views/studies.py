@@ -166,8 +166,10 @@ def _unique(name: str, names: Sequence[str]) -> str:
 
 
 def caution(study: Study) -> None:
-    """Of a study on the starter treebank, that it is small."""
-    if find(study.request.corpus.train) == find(TRAIN):
+    """Of a study on the starter treebank, or on a sample, that it is small."""
+    limit, of_starter = study.request.corpus.limit, find(study.request.corpus.train) == find(TRAIN)
+    if limit or of_starter:
         words = study.table.n[(study.table.split == "test") & (study.table.label == "")].max()
-        st.caption(f"The starter treebank is small: {words:,} test words. Read each figure with its 95 % interval; "
-                   "*Get larger data* in the sidebar gets a larger treebank.")
+        why = f"This study is of a sample, {limit:,} sentences per split" if limit else "The starter treebank is small"
+        more = "" if limit else "; *Get larger data* in the sidebar gets a larger treebank"
+        st.caption(f"{why}: {words:,} test words. Read each figure with its 95 % interval{more}.")
