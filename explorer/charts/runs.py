@@ -65,7 +65,7 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
     trained = trained.groupby(trained.index // max(1, -(-len(trained) // most))).mean()
     last = steps or max([step for step, _ in (*found, *points)], default=1)
     x = alt.X("step:Q", scale=alt.Scale(domain=[0, last], nice=False), axis=alt.Axis(title="Training step", format="d"))
-    y = alt.Y("loss:Q", axis=value_axis("Loss", "~g", tickCount=5), scale=alt.Scale(zero=False))
+    y = alt.Y("loss:Q", axis=value_axis("Loss", ".3~g", tickCount=5), scale=alt.Scale(zero=False))
     scored = pd.DataFrame(points, columns=["step", "loss"], dtype=float)
     kinds = pd.concat([trained.assign(of="training"), scored.assign(of="dev")])
     colour = alt.Color("of:N", scale=alt.Scale(domain=["training", "dev"], range=[NEUTRAL, LOW_HIGH[-1]]),

@@ -29,7 +29,7 @@ def score_scale(rows: pd.DataFrame) -> alt.Scale:
     """Of the task's dev scores, with room for numbers."""
     known = rows[["score", *rows.columns.intersection(["baseline"])]]
     low, high = known.min(axis=None), known.max(axis=None)
-    room = 0.15 * max(high - low, 2.0)
+    room = max(0.15 * (high - low), 2.0)  # points, so that a lone score has ticks around it
     return alt.Scale(domain=[low - room, high + 1.5 * room], nice=False)
 
 

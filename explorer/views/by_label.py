@@ -39,7 +39,7 @@ def _row(row: Any) -> str:
         (row.n, f"{row.n:,.0f}"),
     ]
     return (f'<tr class="{"sure" if sure else "unsure"}">'
-            + "".join(f'<td data-value="{value}">{text}</td>' for value, text in cells) + "</tr>")
+            + "".join(f'<td data-value="{value}" title="{text}">{text}</td>' for value, text in cells) + "</tr>")
 
 
 def _percent(value: float) -> str:

@@ -70,11 +70,17 @@ def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
             if (checkpoint, layer) in found.index:
                 own = found.loc[(checkpoint, layer)]
                 row |= {"Oracle (%)": own.oracle, "k": int(own.k), "Share (%)": own.share}
-            if everywhere is not None:
-                most, needed = max(study.spec.k), int(everywhere.set_index("checkpoint").k[checkpoint])
-                row["k over all layers"] = str(needed) if needed <= most else f"over {most}"  # where the grid ends
+            row["k over all layers"] = _needed(everywhere, checkpoint, max(study.spec.k))
             rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _needed(everywhere: pd.DataFrame | None, checkpoint: str, most: int) -> str:
+    """A checkpoint's k in tables.minimal_over_all, whose grid ends at most."""
+    if everywhere is None:
+        return "not computed"
+    k = int(everywhere.set_index("checkpoint").k[checkpoint])
+    return str(k) if k <= most else f"over {most}"
 
 
 def where(place: Place) -> Follow:

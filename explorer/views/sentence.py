@@ -220,10 +220,11 @@ def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataF
         st.info("The tokenizer makes nothing of these words: there is nothing to show.", icon=":material/info:")
         return
     words = heatmap(colours, *title)
-    st.vega_lite_chart(spec=words, key="words")
+    wide = st.container(key="wide")
+    wide.vega_lite_chart(spec=words, key="words")
     frame = _predictions(page, given, readings, k)
     by_layer = grid(frame, list(given.words), page.n_layers, st.query_params.get("mark", ""))
-    st.vega_lite_chart(spec=by_layer, key="grid")
+    wide.vega_lite_chart(spec=by_layer, key="grid")
     tables = {"activations": colours[["checkpoint", "full", "value", "raw"]],
               "predictions": frame.assign(word=[given.words[place] for place in frame.place])}
     offer("sentence", tables, {"Words": words, "Predictions by layer": by_layer})
