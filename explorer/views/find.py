@@ -59,7 +59,8 @@ def _results(table: pd.DataFrame) -> None:
         table, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
         column_order=["neuron", "on_matches", "ap_before", "ap_after", "ap_change", "auc_before", "auc_after"],
         column_config={
-            "neuron": st.column_config.TextColumn("Neuron"), "on_matches": st.column_config.TextColumn("On them"),
+            "neuron": st.column_config.TextColumn("Neuron"),
+            "on_matches": st.column_config.TextColumn("On these words"),
             "ap_before": st.column_config.ProgressColumn("● Average precision", min_value=0, max_value=1,
                                                          format="%.3f", help="Pre-trained"),
             "ap_after": st.column_config.ProgressColumn("◆ Average precision", min_value=0, max_value=1,

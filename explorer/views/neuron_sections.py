@@ -215,8 +215,7 @@ def take_away(place: Place) -> Follow:
             rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
             st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
             listed(place, rows, "ranking")
-            table_files(place.neurons, "ranking", rows, checkpoint=checkpoint, layer=at, method=method,
-                        label=label, k=k)
+            table_files(place.neurons, "ranking", rows, checkpoint=role, layer=at, method=method, label=label, k=k)
         return {}
 
     return follow
