@@ -68,12 +68,11 @@ def card(evidence: Evidence, pair: tuple[str, str], split: str, neuron: Neuron, 
                      for x, name in zip(values, pair, strict=True))
     ranks = [{method: rank(ranking, neuron.index) for method, ranking in found.items()} for found in ranked]
     best = [best_label(evidence, name, neuron) for name in pair]
-    bins = histogram(values)
     return Card(
         neuron, (before, after),
         (ranks[0], ranks[1]), (best[0], best[1]),
         correlation(*values), _labels(evidence, pair, values, words, neuron),
-        bins.assign(checkpoint=bins.which.map(dict(enumerate(WHEN)))), tops(False), tops(True),
+        histogram(dict(zip(WHEN, values, strict=True))), tops(False), tops(True),
         (alike(pair[0]), alike(pair[1])),
     )
 

@@ -12,12 +12,12 @@ OTHER = "(others)"
 
 
 def predictions(evidence: Evidence, checkpoints: tuple[str, str], split: str, layer: int, k: int) -> pd.DataFrame:
-    """Every kept word with both probes' predictions: columns row (of the kept words), gold, before, after,
-    confidence_before, confidence_after, and kind: LOST (right before, wrong after), GAINED, BOTH_RIGHT or BOTH_WRONG.
+    """Every kept word with both probes' predictions: columns gold, before, after, confidence_before,
+    confidence_after, and kind: LOST (right before, wrong after), GAINED, BOTH_RIGHT or BOTH_WRONG.
     """
     labels = np.array(evidence.labels(), object)
     kept = evidence.activations(checkpoints[0], split).kept
-    columns = {"row": np.arange(kept.sum()), "gold": evidence.words(split).label.to_numpy(object)[kept]}
+    columns = {"gold": evidence.words(split).label.to_numpy(object)[kept]}
     for when, name in zip(("before", "after"), checkpoints, strict=True):
         chances = evidence.probes(name, layer)[k].probabilities(evidence.activations(name, split).layer(layer)[kept])
         columns |= {when: labels[chances.argmax(1)], f"confidence_{when}": chances.max(1)}

@@ -5,7 +5,7 @@ All on the words of one split as the cache has them; needs no torch and no model
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -65,9 +65,9 @@ def activation(evidence: Evidence, checkpoint: str, split: str, neuron: Neuron) 
 
 
 def kept_words(evidence: Evidence, split: str) -> pd.DataFrame:
-    """The words of a split that have activations: sentence, place in it, word, label, left and right context."""
+    """The words of a split that have activations: sentence, position in it, word, label, left and right context."""
     words = evidence.words(split)
-    words["place"] = words.groupby("sentence").cumcount()
+    words["position"] = words.groupby("sentence").cumcount()
     return words[evidence.activations(evidence.study.base, split).kept].reset_index(drop=True)
 
 
@@ -75,8 +75,8 @@ def with_context(rows: pd.DataFrame, words: pd.DataFrame) -> pd.DataFrame:
     """The rows with columns left and right: what stands around each word. words are all of the split's."""
     sentences = {number: group.word.tolist() for number, group
                  in words[words.sentence.isin(rows.sentence)].groupby("sentence")}
-    left = [" ".join(sentences[s][max(p - AROUND, 0):p]) for s, p in zip(rows.sentence, rows.place, strict=True)]
-    right = [" ".join(sentences[s][p + 1:p + 1 + AROUND]) for s, p in zip(rows.sentence, rows.place, strict=True)]
+    left = [" ".join(sentences[s][max(p - AROUND, 0):p]) for s, p in zip(rows.sentence, rows.position, strict=True)]
+    right = [" ".join(sentences[s][p + 1:p + 1 + AROUND]) for s, p in zip(rows.sentence, rows.position, strict=True)]
     return rows.assign(left=left, right=right)
 
 
@@ -113,12 +113,12 @@ def _quantile(ordered: np.ndarray, n: np.ndarray, share: float) -> np.ndarray:
     return ordered[low] + (at - low) * (ordered[np.ceil(at).astype(int)] - ordered[low])
 
 
-def histogram(values: Sequence[np.ndarray], bins: int = 60) -> pd.DataFrame:
-    """Share of words by activation, in the same bins for each of some arrays: columns which, low, high, share."""
-    edges = np.histogram_bin_edges(np.concatenate(values), bins)
-    return pd.concat([pd.DataFrame({"which": i, "low": edges[:-1], "high": edges[1:],
+def histogram(values: Mapping[str, np.ndarray], bins: int = 60) -> pd.DataFrame:
+    """Share of words by activation, in the same bins for each checkpoint: columns checkpoint, low, high, share."""
+    edges = np.histogram_bin_edges(np.concatenate(list(values.values())), bins)
+    return pd.concat([pd.DataFrame({"checkpoint": name, "low": edges[:-1], "high": edges[1:],
                                     "share": np.histogram(array, edges)[0] / max(len(array), 1)})
-                      for i, array in enumerate(values)], ignore_index=True)
+                      for name, array in values.items()], ignore_index=True)
 
 
 def figures(values: np.ndarray, outlier: bool) -> Figures:

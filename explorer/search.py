@@ -65,9 +65,10 @@ def separation(values: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
 def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: np.ndarray) -> pd.DataFrame:
     """The neurons that tell the hits (kept words,) bool from the rest, best average precision first.
 
-    Columns neuron (text), sign (+1: high on the hits, -1: low), auc_before, auc_after, ap_before, ap_after and change,
-    ap_after minus ap_before. All neurons are screened by the distance of the hits' mean from that of the rest, in
-    standard deviations, on up to SCREENED of each; CANDIDATES of either checkpoint are then measured on all words.
+    Columns neuron (text), on_matches ('high' or 'low': how it is on the hits), auc_before, auc_after, ap_before,
+    ap_after and ap_change, ap_after minus ap_before. All neurons are screened by the distance of the hits' mean from
+    that of the rest, in standard deviations, on up to SCREENED of each; CANDIDATES of either checkpoint are then
+    measured on all words.
     """
     found = {name: evidence.activations(name, split) for name in checkpoints}
     kept = np.flatnonzero(found[checkpoints[0]].kept)
@@ -86,8 +87,8 @@ def search(evidence: Evidence, checkpoints: tuple[str, str], split: str, hits: n
                    for name in checkpoints}
         for i, neuron in enumerate(here):
             (auc0, ap0), (auc1, ap1) = (separation(signs[neuron] * columns[name][:, i], hits) for name in checkpoints)
-            rows.append((str(neuron), signs[neuron], auc0, auc1, ap0, ap1, ap1 - ap0))
-    names = ["neuron", "sign", "auc_before", "auc_after", "ap_before", "ap_after", "change"]
+            rows.append((str(neuron), "high" if signs[neuron] > 0 else "low", auc0, auc1, ap0, ap1, ap1 - ap0))
+    names = ["neuron", "on_matches", "auc_before", "auc_after", "ap_before", "ap_after", "ap_change"]
     table = pd.DataFrame(rows, columns=names)
     return table.iloc[np.argsort(-table[["ap_before", "ap_after"]].max(axis=1), kind="stable")].reset_index(drop=True)
 

@@ -37,16 +37,17 @@ def predictions(x: np.ndarray, kept: np.ndarray, probes: Sequence[Probe], labels
                 gold: Sequence[str] | None) -> pd.DataFrame:
     """What the probe of every layer says of every word that has activations, x (layers, words, neurons).
 
-    Columns place (of the word), layer, predicted, confidence, gold ('' where not known) and verdict.
+    Columns position (of the word), layer, predicted, confidence, gold ('' where not known) and verdict.
     """
     chances = np.stack([probe.probabilities(x[layer, kept]) for layer, probe in enumerate(probes)])
-    places = np.flatnonzero(kept)
-    frame = pd.DataFrame({"place": np.tile(places, len(probes)), "layer": np.repeat(range(len(probes)), len(places)),
+    positions = np.flatnonzero(kept)
+    frame = pd.DataFrame({"position": np.tile(positions, len(probes)),
+                          "layer": np.repeat(range(len(probes)), len(positions)),
                           "predicted": np.array(labels, object)[chances.argmax(2).ravel()],
                           "confidence": chances.max(2).ravel().astype(float)})
     if gold is None:
         return frame.assign(gold="", verdict=UNKNOWN)
-    truth = np.array(gold, object)[frame.place]
+    truth = np.array(gold, object)[frame.position]
     return frame.assign(gold=truth, verdict=np.where(frame.predicted == truth, RIGHT, WRONG))
 
 
@@ -69,17 +70,17 @@ def of_set(x: np.ndarray, probe: Probe, label: int | None) -> np.ndarray:
     return z.mean(1)
 
 
-def flow(texts: Sequence[str], width: float) -> pd.DataFrame:
-    """Boxes for texts set one after another in lines of a width in pixels: columns text, full, line, x and x2."""
+def flow(words: Sequence[str], width: float) -> pd.DataFrame:
+    """Boxes for words set one after another in lines of a width in pixels: columns text, word, line, x and x2."""
     rows, line, at = [], 0, 0.0
-    for full in texts:
-        text = shown(full)
+    for word in words:
+        text = shown(word)
         size = PADDING + UNIT * max(_columns(text), 1)
         if at and at + size > width:
             line, at = line + 1, 0.0
-        rows.append((text, full, line, at, at + size))
+        rows.append((text, word, line, at, at + size))
         at += size + 2
-    return pd.DataFrame(rows, columns=["text", "full", "line", "x", "x2"])
+    return pd.DataFrame(rows, columns=["text", "word", "line", "x", "x2"])
 
 
 def shown(word: str) -> str:
@@ -94,7 +95,7 @@ def _columns(text: str) -> int:
 
 
 def settled(frame: pd.DataFrame) -> Mapping[int, int]:
-    """Place of each word that ends up right, and the layer from which on its prediction stays that."""
-    wrong = frame[frame.verdict != RIGHT].groupby("place").layer.max()
-    first = {place: int(wrong.get(place, -1)) + 1 for place in frame.place.unique()}
-    return {int(place): layer for place, layer in first.items() if layer <= frame.layer.max()}
+    """Position of each word that ends up right, and the layer from which on its prediction stays that."""
+    wrong = frame[frame.verdict != RIGHT].groupby("position").layer.max()
+    first = {position: int(wrong.get(position, -1)) + 1 for position in frame.position.unique()}
+    return {int(position): layer for position, layer in first.items() if layer <= frame.layer.max()}

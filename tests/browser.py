@@ -84,11 +84,11 @@ def chart(page: Page, place: int) -> Locator:
     return page.get_by_test_id("stVegaLiteChart").nth(place).locator("canvas, svg.marks").first
 
 
-def exported(page: Page, name: str, place: int = 0) -> Download:
+def exported(page: Page, name: str) -> Download:
     """A file from the page's list of files."""
     page.get_by_role("button", name="Export").first.click()
     with page.expect_download() as started:
-        page.get_by_role("button", name=name, exact=True).nth(place).click()
+        page.get_by_role("button", name=name, exact=True).click()
     page.mouse.click(2, 2)  # beside the list, which closes it
     expect(page.get_by_text("Figures alone, on white")).to_have_count(0)
     return started.value

@@ -1,4 +1,5 @@
 """Neurons, sentences, errors and the tour in a real browser, as a user would go about them."""
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Download, Page, expect
 
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron, Sample
@@ -40,6 +41,17 @@ def page(browser_page: Page) -> Iterator[Page]:
     assert browser_page.evaluate("window.pwned") is None
 
 
+def rows_of(file: Download, evidence: Evidence, **query: object) -> pd.DataFrame:
+    """The table in a CSV file, whose first line has to name the study, the pair of checkpoints and the query."""
+    made_of = json.loads(Path(file.path()).read_text().splitlines()[0].removeprefix("# "))
+    request = evidence.study.request
+    assert made_of.items() >= ({"study": evidence.study.key, "pre-trained": request.base,
+                                "fine-tuned": request.finetuned[0]} | query).items()
+    assert made_of["request"]["corpus"]["property"] == "upos"
+    assert made_of["spec"]["checkpoints"]
+    return pd.read_csv(file.path(), skiprows=1)
+
+
 def test_search_finds_the_planted_neuron_and_opens_its_card(page: Page, url: str) -> None:
     show(page, f"{url}/find?by=label&label={LABEL}")
     expect(page.get_by_text("words match")).to_be_visible()
@@ -62,11 +74,17 @@ def test_the_card_shows_what_the_planted_neuron_fires_on_and_a_click_opens_the_s
     expect(chart(page, 1)).to_be_visible()
 
 
-def test_the_heat_map_is_dark_where_a_neuron_is_far_from_its_mean(page: Page, url: str) -> None:
+def test_the_heat_map_is_dark_where_a_neuron_is_far_from_its_mean(
+    page: Page, url: str, evidence: Evidence,
+) -> None:
     show(page, f"{url}/sentence?sentence=3&neuron=L0:1")
     expect(chart(page, 0)).to_be_visible()
-    words = pd.read_csv(exported(page, "CSV: activations").path())
-    root = ET.fromstring(Path(exported(page, "SVG").path()).read_text())
+    there = evidence.words("test").query("sentence == 3").word.tolist()
+    asked = {"sentence": 3, "split": "test", "text": " ".join(there)}
+    words = rows_of(exported(page, "Activations as CSV"), evidence, neuron="L0:1", **asked)
+    assert words.columns.tolist() == ["checkpoint", "position", "word", "value", "activation"]
+    assert words.word.tolist() == 2 * there
+    root = ET.fromstring(Path(exported(page, "Words as SVG").path()).read_text())
     green = {}  # of red, green and blue the share of green, by word and checkpoint
     for node in root.iter():
         found = re.search(r"word: (\S+); checkpoint: (\S+);", node.get("aria-label", ""))
@@ -74,9 +92,9 @@ def test_the_heat_map_is_dark_where_a_neuron_is_far_from_its_mean(page: Page, ur
         if found and len(colour) == 3:
             red, of_green, blue = map(int, colour)
             green[found[1], found[2]] = of_green - (red + blue) / 2
-    assert len(green) == len(words.drop_duplicates(["checkpoint", "full"]))
-    order = words.drop_duplicates(["checkpoint", "full"]).sort_values("value")
-    ends = [green[row.full, row.checkpoint] for row in (order.iloc[0], order.iloc[-1])]
+    assert len(green) == len(words.drop_duplicates(["checkpoint", "word"]))
+    order = words.drop_duplicates(["checkpoint", "word"]).sort_values("value")
+    ends = [green[row.word, row.checkpoint] for row in (order.iloc[0], order.iloc[-1])]
     assert ends[0] < 0 < ends[1]
 
 
@@ -97,7 +115,7 @@ def test_two_neurons_are_compared_by_a_click_or_by_a_link(page: Page, url: str, 
     page.wait_for_url(f"**with={other.replace(':', '%3A')}**")
 
 
-def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str) -> None:
+def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str, evidence: Evidence) -> None:
     show(page, f"{url}/errors?layer=1&gold={LABEL}")
     expect(page.get_by_text("words, the surest first")).to_be_visible()
     for which in ("Pre-trained", "Fine-tuned", "Change"):
@@ -111,7 +129,13 @@ def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str) -> No
     click_row(table(page, "errors"))
     page.wait_for_url("**/sentence?**")
     show(page, f"{url}/errors?layer=1&gold={LABEL}")
-    assert set(pd.read_csv(exported(page, "CSV: words").path()).gold) == {LABEL}
+    words = rows_of(exported(page, "Words as CSV"), evidence, layer=1, k=16, kind="lost", gold=LABEL, holds="")
+    assert set(words.gold) == {LABEL}
+    assert (words.predicted_before == words.gold).all()
+    assert {"sentence", "position", "word", "predicted_after", "confidence_after"} < set(words)
+    counts = exported(page, "Confusion as CSV")
+    assert rows_of(counts, evidence, layer=1, k=16).words_before.sum() == len(evidence.words("test"))
+    assert "kind" not in Path(counts.path()).read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("text", [
@@ -147,21 +171,46 @@ def test_a_hostile_word_of_the_corpus_shows_as_text(page: Page, url: str, eviden
     expect(page.get_by_text("words match")).to_be_visible()
 
 
-def test_sub_words_and_sets_colour_the_words(page: Page, url: str) -> None:
+def test_sub_words_and_sets_colour_the_words(page: Page, url: str, evidence: Evidence) -> None:
     show(page, f"{url}/sentence?text=the+quiet+gardens&colour=Top-k+set&for={LABEL}&k=4&layer=1&pieces=true")
     expect(chart(page, 0)).to_be_visible()
     expect(page.get_by_role("switch", name="Sub-words").or_(page.get_by_label("Sub-words")).first).to_be_checked()
+    asked = {"text": "the quiet gardens", "layer": 1, "k": 4, "of": LABEL, "sub-words": True}
+    file = exported(page, "Activations as CSV")
+    assert rows_of(file, evidence, **asked).columns.tolist() == ["checkpoint", "position", "word", "value"]
+    assert file.suggested_filename.startswith("text-the-quiet-gardens-")
+    said = rows_of(exported(page, "Predictions as CSV"), evidence, text="the quiet gardens", k=4)
+    assert said[said.position == 1].word.unique().tolist() == ["quiet"]
 
 
-def test_figures_and_tables_are_exported(page: Page, url: str) -> None:
+def test_figures_and_tables_are_exported(page: Page, url: str, evidence: Evidence) -> None:
     show(page, f"{url}/neuron?neuron={PLANTED}")
-    vector = exported(page, "SVG")
-    assert vector.suggested_filename == "l1-7-by-label.svg"
+    vector = exported(page, "By label as SVG")
+    assert re.fullmatch(r"neuron-l1-7-split-test-by-label-\w{8}\.svg", vector.suggested_filename)
     root = ET.fromstring(Path(vector.path()).read_text())
     assert root.tag.endswith("svg")
     assert LABEL in "".join(root.itertext())
-    assert Path(exported(page, "PNG", 2).path()).read_bytes().startswith(b"\x89PNG")
-    assert set(pd.read_csv(exported(page, "CSV: highest pre-trained").path()).label[:4]) == {LABEL}
+    assert Path(exported(page, "Histogram as PNG").path()).read_bytes().startswith(b"\x89PNG")
+    highest = rows_of(exported(page, "Highest pre-trained as CSV"), evidence, neuron=PLANTED, split="test")
+    assert set(highest.label[:4]) == {LABEL}
+    assert "position" in highest
+    bins = json.loads(Path(exported(page, "Histogram as JSON").path()).read_text())
+    assert (bins["made_of"]["neuron"], bins["made_of"]["study"]) == (PLANTED, evidence.study.key)
+    assert set(bins["rows"][0]) == {"checkpoint", "low", "high", "share"}
+
+
+def test_what_a_search_finds_is_exported_with_its_query_in_files_of_other_names(
+    page: Page, url: str, evidence: Evidence,
+) -> None:
+    names = set()
+    for way, query in (("label", LABEL), ("pattern", ".*s"), ("pattern", "s.*")):
+        show(page, f"{url}/find?by={way}&{way}={query}")
+        file = exported(page, "Found neurons as CSV")
+        names.add(file.suggested_filename)
+        found = rows_of(file, evidence, split="test", **{way: query})
+        assert {"neuron", "on_matches", "ap_before", "ap_after", "ap_change"} < set(found)
+    assert len(names) == 3
+    assert sum(name.startswith("pattern-s-split-test-found-neurons-") for name in names) == 2
 
 
 def test_the_tour_goes_by_keyboard_and_by_button(page: Page, url: str) -> None:

@@ -62,7 +62,7 @@ def test_word_forms_are_folded_and_counted() -> None:
 
 
 def test_context_stands_on_either_side_and_ends_with_the_sentence() -> None:
-    words = pd.DataFrame({"sentence": [0, 0, 0, 1], "place": [0, 1, 2, 0], "word": ["x", "<b>", "z", "other"]})
+    words = pd.DataFrame({"sentence": [0, 0, 0, 1], "position": [0, 1, 2, 0], "word": ["x", "<b>", "z", "other"]})
     found = neuron.with_context(words.iloc[[1]], words)
     assert found[["left", "right"]].to_numpy().tolist() == [["x", "z"]]
 
@@ -92,9 +92,9 @@ def test_figures_of_a_neuron_that_is_mostly_silent() -> None:
 
 
 def test_a_histogram_counts_every_word() -> None:
-    table = neuron.histogram([np.arange(10.0), np.arange(5.0)], bins=5)
-    assert table.groupby("which").share.sum().tolist() == pytest.approx([1, 1])
-    assert table[table.which == 1].share.tolist() == [0.4, 0.4, 0.2, 0, 0]
+    table = neuron.histogram({"pre-trained": np.arange(10.0), "fine-tuned": np.arange(5.0)}, bins=5)
+    assert table.groupby("checkpoint").share.sum().tolist() == pytest.approx([1, 1])
+    assert table[table.checkpoint == "fine-tuned"].share.tolist() == [0.4, 0.4, 0.2, 0, 0]
 
 
 def test_correlation_is_pearsons() -> None:
@@ -164,7 +164,7 @@ def test_the_heat_map_is_green_where_the_planted_neuron_fires_and_nowhere_else(
         x = evidence.activations(name, "test").layer(at.layer)[words.index].astype(np.float32)
         value = sentence.of_neuron(x, evidence.probes(name, at.layer)[16], at.index)
         boxes = sentence.flow(tuple(f"{place}:{word}" for place, word in enumerate(words.word)), WIDTH)
-        root = ET.fromstring(svg(heatmap(boxes.assign(checkpoint=when, value=value, raw=value), "x", "y")))
+        root = ET.fromstring(svg(heatmap(boxes.assign(checkpoint=when, value=value, activation=value), "x", "y")))
         for node in root.iter():
             found = re.search(r"word: (\d+):", node.get("aria-label", ""))
             colour = re.findall(r"\d+", node.get("fill", ""))
@@ -192,10 +192,10 @@ def test_the_most_alike_is_not_the_neuron_itself(evidence: Evidence, pair: tuple
                                             ("pattern", "sees|finds|likes|paints")])
 def test_search_finds_the_planted_neuron(evidence: Evidence, pair: tuple[str, str], way: str, query: str) -> None:
     best = find(evidence, pair, way, query).iloc[0]
-    assert (best.neuron, best.sign) == (PLANTED, 1)
+    assert (best.neuron, best.on_matches) == (PLANTED, "high")
     assert best.ap_before > 0.95
     assert best.auc_before > 0.99
-    assert best.change < -0.5
+    assert best.ap_change < -0.5
 
 
 @pytest.mark.parametrize(("way", "query"), [("words", " "), ("words", "absent"), ("pattern", "("), ("pattern", ".*"),

@@ -294,7 +294,7 @@ def test_a_label_that_a_split_lacks_loses_nothing(
     monkeypatch.setenv("EXPLORER_CACHE", str(lacking.store.root))
     assert main(["neurons", "--table", table, "--csv"]) == 0
     captured = capsys.readouterr()
-    found = pd.read_csv(io.StringIO(captured.out), comment="#")
+    found = pd.read_csv(io.StringIO(captured.out), skiprows=1)
     assert len(found)
     assert found.notna().all(axis=None)
     if table == "labels":
@@ -311,7 +311,7 @@ def test_every_ranking_is_there_for_one_layer_and_over_all_layers(
     monkeypatch.setenv("EXPLORER_CACHE", str(neurons.store.root))
     for layer, n in (("1", 16), ("all", 48)):
         assert main(["neurons", "--layer", layer, "--method", method, "--csv"]) == 0
-        found = pd.read_csv(io.StringIO(capsys.readouterr().out), comment="#")
+        found = pd.read_csv(io.StringIO(capsys.readouterr().out), skiprows=1)
         assert found.neuron.nunique() == len(found) == n
 
 

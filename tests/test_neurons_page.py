@@ -96,7 +96,9 @@ def test_the_slowest_ranking_is_there_over_all_layers(page: Page, address: str) 
 def test_a_ranking_comes_as_a_file_with_what_made_it(page: Page, address: str, neurons: Neurons) -> None:
     open_section(page, address, "Take it away", "&k=4&layer=1")
     with page.expect_download() as waiting:
-        page.get_by_role("button", name="Table as JSON").click()
+        page.get_by_role("button", name="Ranking as JSON").click()
+    assert re.fullmatch(r"checkpoint-pre-trained-layer-1-method-lca-k-4-ranking-\w{8}\.json",
+                        waiting.value.suggested_filename)
     found = json.loads(Path(waiting.value.path()).read_text())
     assert found["made_of"]["study"] == neurons.study.key
     assert [row["place"] for row in found["rows"]] == [1, 2, 3, 4]

@@ -40,12 +40,12 @@ def test_a_planted_neuron_is_found_right_on_its_card_and_lit_in_the_heat_map(
     page.wait_for_url("**/neuron?**")
     settled(page)
     assert parse_qs(urlsplit(page.url).query)["neuron"] == [WIRED]
-    card = pd.read_csv(exported(page, "CSV: labels").path()).set_index(["checkpoint", "label"])
+    card = pd.read_csv(exported(page, "Labels as CSV").path(), skiprows=1).set_index(["checkpoint", "label"])
     before, after = card.loc[WHEN[0]], card.loc[WHEN[1]]
     assert before["q05"][LABEL] > before["q95"].drop(LABEL).max()
     assert before.weight.idxmax() == LABEL
     assert after["q05"][LABEL] < after["q95"].drop(LABEL).max()
-    assert set(pd.read_csv(exported(page, "CSV: highest pre-trained").path()).label[:4]) == {LABEL}
+    assert set(pd.read_csv(exported(page, "Highest pre-trained as CSV").path(), skiprows=1).label[:4]) == {LABEL}
     page.reload()  # a table takes no notice of the first click after a list was closed
     settled(page)
     click_row(table(page, f"Highest-activations--pre-trained-{WIRED.replace(':', '-')}-test"))

@@ -109,14 +109,14 @@ def test_colours_are_in_standard_deviations_from_the_training_mean() -> None:
 def test_right_and_wrong_are_marked_where_gold_is_known() -> None:
     x, kept = np.array([[[3.0], [0], [-3]]], np.float32), np.array([True, False, True])
     frame = sentence.predictions(x, kept, [probe([[1, -1]], [0])], ("A", "B"), ["A", "A", "A"])
-    assert frame[["place", "predicted", "verdict"]].to_numpy().tolist() == [
+    assert frame[["position", "predicted", "verdict"]].to_numpy().tolist() == [
         [0, "A", sentence.RIGHT], [2, "B", sentence.WRONG]]
     assert set(sentence.predictions(x, kept, [probe([[1, -1]], [0])], ("A", "B"), None).verdict) == {sentence.UNKNOWN}
 
 
 def test_a_word_is_settled_where_it_stays_right() -> None:
     verdicts = {0: "right wrong right right", 1: "right right right wrong", 2: "right right right right"}
-    frame = pd.DataFrame([{"place": p, "layer": i, "verdict": v}
+    frame = pd.DataFrame([{"position": p, "layer": i, "verdict": v}
                           for p, row in verdicts.items() for i, v in enumerate(row.split())])
     assert sentence.settled(frame) == {0: 2, 2: 0}
 

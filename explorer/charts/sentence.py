@@ -19,7 +19,7 @@ DARK = 0.75  # of the scale: beyond, letters are white
 def heatmap(frame: pd.DataFrame, title: str, unit: str) -> dict:
     """Words in their order, the pre-trained checkpoint's colours above the fine-tuned one's.
 
-    frame has sentence.flow's columns and checkpoint, value (None where there is no activation) and raw.
+    frame has sentence.flow's columns and checkpoint, value (None where there is no activation) and activation.
     """
     names = list(COLOURS)
     frame = frame.assign(y=frame.line * LINE + frame.checkpoint.map(names.index) * (BOX + 2))
@@ -40,9 +40,9 @@ def _heatmap() -> dict:
     colour = alt.Color("value:Q", title="$unit",
                        scale=alt.Scale(domain=["$low", "$high"], domainMid=0, range=DIVERGING),
                        legend=alt.Legend(orient="top", direction="horizontal", gradientLength=260, format=".1f"))
-    tooltip = [alt.Tooltip("full:N", title="word"), alt.Tooltip("checkpoint:N"),
+    tooltip = [alt.Tooltip("word:N"), alt.Tooltip("checkpoint:N"),
                alt.Tooltip("value:Q", title="$unit", format="+.2f"),
-               alt.Tooltip("raw:Q", title="activation", format="+.3f")]
+               alt.Tooltip("activation:Q", format="+.3f")]
     there, absent = "isValid(datum.value)", "!isValid(datum.value)"
     dark = alt.condition("datum.dark", alt.value("white"), alt.value("#222"))
     boxes = alt.Chart().encode(x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=tooltip)
@@ -64,18 +64,18 @@ def grid(frame: pd.DataFrame, words: list[str], n_layers: int, marked: str = "")
     """The probes' predictions, a row for each word, a column for each layer of both checkpoints, with confidence.
 
     frame has sentence.predictions' columns, checkpoint, and settled: whether from this layer on it stays right.
-    marked is the place of a word to point at, as text.
+    marked is the position of a word to point at, as text.
     """
     start = frame.checkpoint.map(dict(zip(COLOURS, (0.0, n_layers + GAP), strict=True)))
     known = bool(frame.verdict.iloc[0] != UNKNOWN)
     score = frame.confidence.where((frame.verdict == RIGHT) | (not known), -frame.confidence)
-    frame = frame.assign(x=frame.layer + start, x2=frame.layer + start + 0.96, y=frame.place, y2=frame.place + 0.92,
-                         score=score, dark=score.abs() > DARK,
-                         x_middle=frame.layer + start + 0.48, y_middle=frame.place + 0.48,
-                         word=frame.place.map(lambda place: words[place]))
+    frame = frame.assign(x=frame.layer + start, x2=frame.layer + start + 0.96, y=frame.position,
+                         y2=frame.position + 0.92, score=score, dark=score.abs() > DARK,
+                         x_middle=frame.layer + start + 0.48, y_middle=frame.position + 0.48,
+                         word=frame.position.map(lambda position: words[position]))
     rows = pd.DataFrame({"y": [i + 0.48 for i in range(len(words))],
                          "word": [("▸ " if str(i) == marked else "") + shown(w) for i, w in enumerate(words)]})
-    gold = frame.drop_duplicates("place").set_index("place").gold
+    gold = frame.drop_duplicates("position").set_index("position").gold
     rows = rows.assign(gold=[gold.get(i, "") for i in range(len(words))], x=-_room(n_layers), x_gold=-0.15)
     return filled(_grid(n_layers, known), {"cells": frame, "rows": rows}, words=len(words), height=CELL * len(words))
 

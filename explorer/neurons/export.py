@@ -1,4 +1,5 @@
 """A table with what made it, as text that other tools read."""
+import dataclasses
 import json
 
 import pandas as pd
@@ -8,14 +9,13 @@ from explorer.neurons.analysis import Neurons
 
 def origin(neurons: Neurons, what: str, **settings: object) -> dict:
     """What a table depends on: the study's request and key, the checkpoints and the table's own settings."""
-    meta = neurons.store.table_by_key(neurons.study.key)
     return {"table": what, **settings, "pre-trained": neurons.pair[0], "fine-tuned": neurons.pair[1],
-            "study": neurons.study.key, "request": meta.meta["request"] if meta else None,
+            "study": neurons.study.key, "request": dataclasses.asdict(neurons.study.request),
             "spec": neurons.study.spec.as_dict()}
 
 
 def as_csv(table: pd.DataFrame, made_of: dict) -> str:
-    """Comma-separated, below one line '# {...}' that says what made it: pandas.read_csv(..., comment='#') skips it."""
+    """Comma-separated, below one line '# {...}' that says what made it: pandas.read_csv(..., skiprows=1)."""
     return f"# {json.dumps(made_of)}\n{table.to_csv(index=False)}"
 
 

@@ -9,7 +9,7 @@ from explorer.charts.errors import TITLES
 from explorer.errors import BOTH_WRONG, GAINED, LOST, confusion
 from explorer.neuron import with_context
 from explorer.views import address
-from explorer.views.exports import offer
+from explorer.views.exports import chart_files, export_list, table_files
 from explorer.views.links import go
 from explorer.views.opening import Opened, opening
 
@@ -36,20 +36,18 @@ def _body(page: Opened) -> None:
     with st.container(key="halves"):
         table, matrix = st.columns([11, 9], gap="medium")
     with table:
-        rows = _filtered(page, frame)
+        rows, chosen = _filtered(page, frame)
         _table(rows)
     with matrix:
         which = st.segmented_control("Confusion matrix", list(TITLES), required=True, format_func=TITLES.__getitem__,
                                      **address.one_of("matrix", list(TITLES), "difference")) or "difference"
         spec = cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, which)
         st.vega_lite_chart(spec=spec, key="confusion")
-        charts = {title: cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, name)
-                  for name, title in TITLES.items()}
-    offer(f"errors layer {layer} top {k}", {"words": rows, "confusion": confusion(frame)}, charts)
+    _export(page, layer, k, frame, rows, chosen)
 
 
-def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
-    """The words of the chosen kind, label and form, in their context; the surest of the errors first."""
+def _filtered(page: Opened, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str | int]]:
+    """The words of the chosen kind, label and form, in context, the surest of the errors first; and the choice."""
     counts = frame.kind.value_counts()
     kind = st.segmented_control(
         "Words that the probe", list(KINDS), required=True, **address.one_of("kind", list(KINDS), LOST),
@@ -62,10 +60,24 @@ def _filtered(page: Opened, frame: pd.DataFrame) -> pd.DataFrame:
     words = cached.words(page.root, page.study.key, "test")
     rows = frame[(frame.kind == kind) & ((frame.gold == label) | (label == ANY))]
     if word:
-        rows = rows[words.word.iloc[rows.row].str.contains(word, case=False, regex=False).to_numpy()]
+        rows = rows[words.word.iloc[rows.index].str.contains(word, case=False, regex=False).to_numpy()]
     rows = rows.sort_values("confidence_before" if kind == LOST else "confidence_after", ascending=False)
-    rows = rows.join(words[["sentence", "place", "word"]], on="row")
-    return with_context(rows.head(ROWS), page.evidence.words("test")).reset_index(drop=True)
+    rows = rows.join(words[["sentence", "position", "word"]])
+    rows = with_context(rows.head(ROWS), page.evidence.words("test")).reset_index(drop=True)
+    return rows, {"kind": kind, "gold": label, "holds": word, "most": ROWS}
+
+
+def _export(page: Opened, layer: int, k: int, frame: pd.DataFrame, rows: pd.DataFrame,
+            chosen: dict[str, str | int]) -> None:
+    asked = {"layer": layer, "k": k, "split": "test"}
+    words = rows.rename(columns={"before": "predicted_before", "after": "predicted_after"})
+    counts = confusion(frame).rename(columns={"before": "words_before", "after": "words_after"})
+    with export_list():
+        for name, title in TITLES.items():
+            spec = cached.confusion(page.root, page.study.key, page.pair, "test", layer, k, name)
+            chart_files(page.neurons, f"confusion {title}", spec, **asked)
+        table_files(page.neurons, "words", words, **asked, **chosen)
+        table_files(page.neurons, "confusion", counts, **asked)
 
 
 def _table(rows: pd.DataFrame) -> None:
@@ -90,4 +102,4 @@ def _table(rows: pd.DataFrame) -> None:
         })
     if picked.selection.cells:
         row = rows.iloc[picked.selection.cells[0][0]]
-        go("sentence", sentence=row.sentence, split=None, text=None, mark=row.place)
+        go("sentence", sentence=row.sentence, split=None, text=None, mark=row.position)

@@ -6,7 +6,7 @@ from explorer import cached
 from explorer.search import CANDIDATES, SCREENED, WAYS
 from explorer.specs import InputError
 from explorer.views import address
-from explorer.views.exports import offer
+from explorer.views.exports import export_list, table_files
 from explorer.views.links import go
 from explorer.views.messages import problem
 from explorer.views.opening import Opened, opening, split_choice
@@ -42,7 +42,8 @@ def _body(page: Opened) -> None:
         "their activation tells these words from the rest, in the checkpoint where it does so best. A click on a row "
         "opens the neuron.")
     _results(table)
-    offer("found neurons", {"neurons": table}, {})
+    with export_list():
+        table_files(page.neurons, "found neurons", table, **{way: query}, split=split)
 
 
 def _query(page: Opened, way: str) -> str:
@@ -54,16 +55,17 @@ def _query(page: Opened, way: str) -> str:
 
 def _results(table: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn
-    shown = table.assign(sign=table.sign.map({1: "high on them", -1: "low on them"}))
     picked = st.dataframe(
-        shown, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
-        column_order=["neuron", "sign", "ap_before", "ap_after", "change", "auc_before", "auc_after"], column_config={
-            "neuron": st.column_config.TextColumn("Neuron"), "sign": st.column_config.TextColumn("It is"),
+        table, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
+        column_order=["neuron", "on_matches", "ap_before", "ap_after", "ap_change", "auc_before", "auc_after"],
+        column_config={
+            "neuron": st.column_config.TextColumn("Neuron"),
+            "on_matches": st.column_config.TextColumn("On these words"),
             "ap_before": st.column_config.ProgressColumn("● Average precision", min_value=0, max_value=1,
                                                          format="%.3f", help="Pre-trained"),
             "ap_after": st.column_config.ProgressColumn("◆ Average precision", min_value=0, max_value=1,
                                                         format="%.3f", help="Fine-tuned"),
-            "change": number("Change", format="%+.3f", help="Of average precision: fine-tuned minus pre-trained"),
+            "ap_change": number("Change", format="%+.3f", help="Of average precision: fine-tuned minus pre-trained"),
             "auc_before": number("● AUC", format="%.3f"), "auc_after": number("◆ AUC", format="%.3f"),
         })
     st.caption(f"● pre-trained, ◆ fine-tuned. All neurons of all layers are screened by the distance of means, on at "

@@ -13,7 +13,7 @@ from explorer.charts.sentence import MARKS
 from explorer.neuron import SAMPLED, Neuron, activation
 from explorer.neurons.analysis import NeuronsRequest
 from explorer.views import address
-from explorer.views.exports import offer
+from explorer.views.exports import chart_files, export_list, table_files
 from explorer.views.links import go, link
 from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
 from explorer.views.progress import begun, start
@@ -42,7 +42,7 @@ def _body(page: Opened) -> None:
     card, charts = cached.neuron_card(page.root, page.study.key, page.pair, split, neuron, stored)
     with controls:
         link("In a sentence", "sentence", ":material/short_text:", neuron=neuron)
-        _export(card, charts)
+        _export(page, split, card, charts)
     _figures(card)
     _unranked(page, card)
     left, right = st.columns(2, gap="large")
@@ -149,7 +149,7 @@ def _top_words(title: str, when: str, table: pd.DataFrame, neuron: Neuron, split
         })
     if picked.selection.cells:
         row = table.iloc[picked.selection.cells[0][0]]
-        go("sentence", sentence=row.sentence, split=split, neuron=neuron, text=None, mark=row.place)
+        go("sentence", sentence=row.sentence, split=split, neuron=neuron, text=None, mark=row.position)
 
 
 def _compare(page: Opened, neuron: Neuron, split: str) -> None:
@@ -170,15 +170,23 @@ def _compare(page: Opened, neuron: Neuron, split: str) -> None:
         y=activation(page.evidence, names[y_when], split, other))
     spec = scatter(frame, f"{neuron} {x_when}", f"{other} {y_when}").to_dict()
     st.vega_lite_chart(spec=spec, key="scatter")
-    offer(f"{neuron} {other}", {"scatter": frame}, {"Scatter": spec})
+    asked = {"split": split, "x": f"{neuron} {x_when}", "y": f"{other} {y_when}"}
+    with export_list():
+        chart_files(page.neurons, "scatter", spec, **asked)
+        table_files(page.neurons, "scatter", frame, **asked)
 
 
 def _side(label: str, name: str, default: str) -> str:
     return st.segmented_control(label, WHEN, required=True, **address.one_of(name, WHEN, default)) or default
 
 
-def _export(card: Card, charts: list[dict]) -> None:
+def _export(page: Opened, split: str, card: Card, charts: list[dict]) -> None:
+    asked = {"neuron": str(card.neuron), "split": split}
     tables = {"labels": card.labels, "histogram": card.bins}
     for when, high, low, alike in zip(WHEN, card.highest, card.lowest, card.alike, strict=True):
         tables |= {f"highest {when}": high, f"lowest {when}": low, f"alike {when}": alike}
-    offer(str(card.neuron), tables, dict(zip(("By label", "Weights", "Histogram"), charts, strict=True)))
+    with export_list():
+        for title, spec in zip(("by label", "weights", "histogram"), charts, strict=True):
+            chart_files(page.neurons, title, spec, **asked)
+        for title, table in tables.items():
+            table_files(page.neurons, title, table, **asked)

@@ -1,4 +1,4 @@
-"""What the sections of the Neurons page share: what they are of, their choices, their lists and their files."""
+"""What the sections of the Neurons page share: what they are of, their choices, their lists and their pictures."""
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +11,6 @@ import streamlit as st
 from explorer import cached
 from explorer.charts.export import at_position, png, svg
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
-from explorer.neurons.export import as_csv, as_json, origin
 from explorer.views.evidence import behind
 from explorer.views.progress import begun, start
 
@@ -85,16 +84,6 @@ def listed(place: Place, rows: pd.DataFrame, key: str) -> None:
     rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
     names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
     st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})
-
-
-def downloads(place: Place, table: pd.DataFrame, what: str, **settings: object) -> None:
-    """The table as CSV and JSON, with what made it."""
-    made_of = origin(place.neurons, what, **settings)
-    with st.container(horizontal=True):
-        for ending, write, mime in (("csv", as_csv, "text/csv"), ("json", as_json, "application/json")):
-            st.download_button(f"Table as {ending.upper()}", partial(write, table, made_of),
-                               f"{what}.{ending}", mime, key=f"{what} {ending}", on_click="ignore", type="tertiary",
-                               icon=":material/download:")
 
 
 def pictures(charts: dict[str, dict], layer: int, k: int, ks: Sequence[int]) -> None:

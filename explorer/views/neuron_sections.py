@@ -7,8 +7,9 @@ from explorer.charts.audit import METHODS
 from explorer.neurons import tables
 from explorer.neurons.parts import ALL, CONTROLS, LIKELIHOOD
 from explorer.study import title
+from explorer.views.exports import table_files
 from explorer.views.links import by_click
-from explorer.views.neuron_place import Follow, Place, delta_choice, downloads, listed, only, over_choice
+from explorer.views.neuron_place import Follow, Place, delta_choice, listed, only, over_choice
 
 MOST = 40  # neurons on the map of labels
 
@@ -28,7 +29,7 @@ def curves(place: Place) -> Follow:
         st.vega_lite_chart(spec=chart, key="curves")
         st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
                    "one probe on all layers' neurons.")
-        downloads(place, cached.neuron_table(*place.arguments, "curves"), "curves")
+        table_files(place.neurons, "curves", cached.neuron_table(*place.arguments, "curves"))
         return only(curves=chart)
     return only()
 
@@ -48,7 +49,7 @@ def minimal(place: Place) -> Follow:
             table = _across(place, layer, delta)
             st.dataframe(table, hide_index=True, key="across", column_config={
                 name: st.column_config.NumberColumn(name, format="%.1f") for name in table if name.endswith("(%)")})
-            downloads(place, table, "minimal", delta=delta, layer=layer)
+            table_files(place.neurons, "minimal", table, delta=delta, layer=layer)
         return {"minimal": chart}
 
     return follow
@@ -95,7 +96,7 @@ def where(place: Place) -> Follow:
         slot = right.container()
         st.caption("One probe on the neurons of all layers, ranked by LCA. The line is the centre of mass of the "
                    "layers, the band its 95 % interval over 5 resamples of the training sentences (Student's t).")
-        downloads(place, counts, "where")
+        table_files(place.neurons, "where", counts)
 
         def follow(layer: int, k: int) -> dict[str, dict]:
             with slot:
@@ -123,7 +124,7 @@ def moved(place: Place) -> Follow:
     left.caption("Each point a neuron: a click opens its card.")
     table = cached.neuron_table(*place.arguments, "moved")
     slot = st.container()
-    downloads(place, table, "moved")
+    table_files(place.neurons, "moved", table)
 
     def follow(layer: int, k: int) -> dict[str, dict]:
         here = table[table.layer == layer]
@@ -168,7 +169,7 @@ def labels(place: Place) -> Follow:
             st.caption(f"A dot: the neuron is among the label's own top {min(k, MOST)}. A click opens its card. "
                        f"{len(serving)} of these {table.neuron.nunique()} neurons serve a label, {shared} of them "
                        "more than one." + (f" The map shows {MOST} neurons at most." if k > MOST else ""))
-            downloads(place, table, "label_map", checkpoint=role, layer=layer, k=min(k, MOST))
+            table_files(place.neurons, "label map", table, checkpoint=role, layer=layer, k=min(k, MOST))
         return {"label map": chart, "needed": needed}
 
     return follow
@@ -188,7 +189,7 @@ def audit(place: Place) -> Follow:
         right.vega_lite_chart(spec=stability, key="stability")
         st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k out of "
                    "all neurons. Stability is that of single layers.")
-        downloads(place, cached.neuron_table(*place.arguments, "overlaps")[0], "overlaps")
+        table_files(place.neurons, "overlaps", cached.neuron_table(*place.arguments, "overlaps")[0])
         return only(audit=accuracy, overlap=overlap, stability=stability)
     return only()
 
@@ -220,7 +221,7 @@ def take_away(place: Place) -> Follow:
             rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
             st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
             listed(place, rows, "ranking")
-            downloads(place, rows, "ranking", checkpoint=checkpoint, layer=at, method=method, label=label, k=k)
+            table_files(place.neurons, "ranking", rows, checkpoint=role, layer=at, method=method, label=label, k=k)
         return {}
 
     return follow

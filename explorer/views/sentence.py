@@ -16,7 +16,7 @@ from explorer.neuron import Neuron
 from explorer.specs import InputError
 from explorer.tasks import class_name
 from explorer.views import address
-from explorer.views.exports import offer
+from explorer.views.exports import chart_files, export_list, table_files
 from explorer.views.links import link
 from explorer.views.messages import problem
 from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
@@ -35,7 +35,15 @@ class Given:
     """The sentence that is looked at."""
 
     words: tuple[str, ...]
-    gold: tuple[str, ...] | None  # None: it was typed
+    gold: tuple[str, ...] | None = None  # None: it was typed
+    split: str = ""  # of the corpus
+    number: int | None = None  # in the split
+
+    @property
+    def origin(self) -> dict[str, object]:
+        """What tells it from others."""
+        text: dict[str, object] = {"text": " ".join(self.words)}
+        return text if self.number is None else {"sentence": self.number, "split": self.split, **text}
 
 
 def show() -> None:
@@ -81,14 +89,14 @@ def _given(page: Opened) -> Given:
                  placeholder="Type a sentence; Ctrl+Enter reads it. Words are split at spaces and punctuation.")
     if number is not None:
         words, gold = corpus[number]
-        return Given(words[:sentence.MOST], gold[:sentence.MOST])
+        return Given(words[:sentence.MOST], gold[:sentence.MOST], split, number)
     if len(text) > LINKED:
         st.info(f"This text has {len(text):,} characters, and a link holds {LINKED:,}: the page's address leaves it "
                 "out. Who opens the address, or reloads it, sees a sentence of the corpus.", icon=":material/link_off:")
     typed = sentence.split_words(text)
     if len(typed) > sentence.MOST:
         st.warning(f"The first {sentence.MOST} of its {len(typed):,} words are read.", icon=":material/content_cut:")
-    return Given(tuple(typed[:sentence.MOST]), None)
+    return Given(tuple(typed[:sentence.MOST]))
 
 
 def _named(corpus: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> tuple[str, int | None]:
@@ -170,7 +178,8 @@ def _pictures(page: Opened, given: Given, readings: list[Reading]) -> None:
                         **address.one_of("layer", range(last + 1), last))
     if by == SET or neuron is not None:
         colours = _colours(page, given, readings, neuron or (layer, k, label or MEAN), pieces)
-        _draw(page, given, readings, colours, _title(neuron, layer, k, label, page), k)
+        by_what = {"neuron": str(neuron)} if neuron else {"layer": layer, "k": k, "of": label}
+        _draw(page, given, readings, colours, _title(neuron, layer, k, label, page), k, by_what | {"sub-words": pieces})
 
 
 def _title(neuron: Neuron | None, layer: int, k: int, label: str | None, page: Opened) -> tuple[str, str]:
@@ -192,13 +201,14 @@ def _colours(page: Opened, given: Given, readings: list[Reading], of: Neuron | t
         probes = cached.probes(page.root, page.study.key, name, layer)
         x = (reading.states if pieces else reading.words)[layer]
         if isinstance(of, Neuron):
-            value, raw = sentence.of_neuron(x, probes[page.width], of.index), x[:, of.index]
+            value, activation = sentence.of_neuron(x, probes[page.width], of.index), x[:, of.index]
         else:
             at = None if of[2] == MEAN else page.evidence.labels().index(of[2])
-            value = raw = sentence.of_set(x, probes[of[1]], at)
+            value = activation = sentence.of_set(x, probes[of[1]], at)
         there = np.ones(len(x), bool) if pieces else reading.fate == KEPT
         boxes = sentence.flow(reading.pieces if pieces else given.words, WIDTH)
-        parts.append(boxes.assign(checkpoint=when, value=np.where(there, value, np.nan), raw=raw))
+        parts.append(boxes.assign(checkpoint=when, position=range(len(x)), value=np.where(there, value, np.nan),
+                                  activation=np.where(there, activation, np.nan)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -209,13 +219,14 @@ def _predictions(page: Opened, given: Given, readings: list[Reading], k: int) ->
         probes = [cached.probes(page.root, page.study.key, name, layer)[k] for layer in range(page.n_layers)]
         frame = sentence.predictions(reading.words, reading.fate == KEPT, probes, page.evidence.labels(), given.gold)
         settled = sentence.settled(frame)
-        late = (frame.place.map(settled) == frame.layer) & (frame.layer > 0)
+        late = (frame.position.map(settled) == frame.layer) & (frame.layer > 0)
         parts.append(frame.assign(checkpoint=when, settled=late))
     return pd.concat(parts, ignore_index=True)
 
 
-def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataFrame, title: tuple[str, str], k: int
-          ) -> None:
+def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataFrame, title: tuple[str, str], k: int,
+          coloured: dict[str, object]) -> None:
+    """The heat-map, the grid and their files; coloured says what the heat-map is of."""
     if colours.empty or not (readings[0].fate == KEPT).any():
         st.info("The tokenizer makes nothing of these words: there is nothing to show.", icon=":material/info:")
         return
@@ -225,6 +236,10 @@ def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataF
     frame = _predictions(page, given, readings, k)
     by_layer = grid(frame, list(given.words), page.n_layers, st.query_params.get("mark", ""))
     wide.vega_lite_chart(spec=by_layer, key="grid")
-    tables = {"activations": colours[["checkpoint", "full", "value", "raw"]],
-              "predictions": frame.assign(word=[given.words[place] for place in frame.place])}
-    offer("sentence", tables, {"Words": words, "Predictions by layer": by_layer})
+    columns = ["checkpoint", "position", "word", "value", *(["activation"] if "neuron" in coloured else [])]
+    with export_list():
+        chart_files(page.neurons, "words", words, **given.origin, **coloured)
+        chart_files(page.neurons, "predictions by layer", by_layer, **given.origin, k=k)
+        table_files(page.neurons, "activations", colours[columns], **given.origin, **coloured, value=title[1])
+        table_files(page.neurons, "predictions", frame.assign(word=[given.words[i] for i in frame.position]),
+                    **given.origin, k=k)

@@ -58,9 +58,9 @@ def _examples(store: Store, study: Study, pair: tuple[str, str], layer: int) -> 
         probe = cached.probes(store.root, study.key, pair[0], layer)[max(study.spec.k)]
         label = evidence.labels()[int(probe.weight[best].argmax())]
         frame = cached.predictions(store.root, study.key, pair, "test", layer, max(study.spec.k))
-        lost = frame[frame.kind == LOST].sort_values("confidence_before", ascending=False).row
+        lost = frame[frame.kind == LOST].sort_values("confidence_before", ascending=False).index
         words = cached.words(store.root, study.key, "test")
-        return str(Neuron(layer, best)), label, words.sentence.iloc[lost.iloc[0]] if len(lost) else None
+        return str(Neuron(layer, best)), label, words.sentence.iloc[lost[0]] if len(lost) else None
     except Missing:
         return None, None, None
 

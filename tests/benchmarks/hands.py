@@ -47,9 +47,10 @@ def answer(study: Study, pair: tuple[str, str], words: tuple[str, ...]) -> None:
         reading = cached.reading(name, specs[name].test.checkpoint, words, study.request.pooling)
         probes = [cached.probes(root, study.key, name, layer)[k] for layer in range(len(reading.words))]
         value = sentence.of_neuron(reading.words[-1], probes[-1], 0)
-        colours.append(sentence.flow(words, WIDTH).assign(checkpoint=when, value=value, raw=reading.words[-1, :, 0]))
+        colours.append(sentence.flow(words, WIDTH).assign(checkpoint=when, value=value,
+                                                          activation=reading.words[-1, :, 0]))
         frame = sentence.predictions(reading.words, reading.fate == KEPT, probes, labels, None)
-        frames.append(frame.assign(checkpoint=when, settled=frame.place.map(sentence.settled(frame)) == frame.layer))
+        frames.append(frame.assign(checkpoint=when, settled=frame.position.map(sentence.settled(frame)) == frame.layer))
     heatmap(pd.concat(colours, ignore_index=True), "", "")
     grid(pd.concat(frames, ignore_index=True), list(words), len(study.layers()))
 
