@@ -65,6 +65,9 @@ def test_a_second_one_is_stopped_and_keeps_what_is_there(page: Page, address: st
     page.goto(f"{address}/jobs")
     expect(page.get_by_text("Cancelled")).to_be_visible()
     expect(page.get_by_text("Done")).to_be_visible()
+    page.get_by_role("link", name="Open", exact=True).click()
+    expect(page).to_have_url(re.compile(r"/\?study=[0-9a-f]{20}"))
+    expect(page.get_by_text("Test words", exact=True)).to_be_visible()
 
 
 def test_the_first_is_slid_along_and_played(page: Page, address: str) -> None:

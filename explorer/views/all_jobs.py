@@ -6,8 +6,9 @@ import streamlit as st
 from explorer import cached, jobs
 from explorer.specs import InputError
 from explorer.store import Store
+from explorer.views import links
 from explorer.views.messages import problem
-from explorer.views.progress import NAMES, at_work, duration, named
+from explorer.views.progress import NAMES, OF_STUDIES, at_work, duration, named
 
 POLL = 1.0  # seconds
 SHOWN = 40  # newest
@@ -53,6 +54,9 @@ def _over(store: Store, job: jobs.Job) -> None:
         state, what, button = st.columns([2, 6, 2], vertical_alignment="center")
         state.markdown(f"**{STATES[job.state]}**")
         what.text(f"{NAMES[job.kind].capitalize()}: {named(job)}\n{_times(job)}")
+        if job.state == "done" and job.kind in OF_STUDIES:
+            with button:
+                links.link("Open", "layers", ":material/layers:", study=job.result)
         stopped = job.state in ("failed", "cancelled")
         if stopped and button.button("Go on", key=f"again {job.id}", width="stretch", icon=":material/replay:"):
             try:

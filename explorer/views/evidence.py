@@ -14,8 +14,8 @@ GONE = (
     "the cache still has is taken from there, and the figures stay as they are.")
 SHIPPED = (
     "**The figures of this study came with the explorer; the activations and probes behind them did not.** To look at "
-    "single words and neurons, have them computed here, once: a minute or two on an idle machine for two "
-    "checkpoints and few labels, as of `upos`; several for the many labels of `CCG`, and for every further step of a "
+    "single words and neurons, have them computed here, once: half a minute on an idle machine for two "
+    "checkpoints and few labels, as of `upos`; minutes for the many labels of `CCG`, and for every further step of a "
     "run as much again as for one. The page then shows by itself; the figures stay as they are.")
 
 

@@ -9,6 +9,7 @@ from explorer.downloads import DOWNLOADS
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name, title
+from explorer.tasks import task_name
 from explorer.untrained import UntrainedRequest
 from explorer.views.messages import problem
 
@@ -120,7 +121,7 @@ def named(job: jobs.Job) -> str:
     if job.kind == "scorecard":
         return f"probes on all layers together, for {len(job.request['studies'])} of the finished studies"
     tune = job.request["finetune"] if job.kind == "run" else job.request
-    return f"{short_name(tune['model'])} · {tune['task']} · {short_name(tune['out'])}"
+    return f"{short_name(tune['model'])} · {task_name(tune['task'], tune['data'])} · {short_name(tune['out'])}"
 
 
 def _dismiss() -> None:
