@@ -196,7 +196,8 @@ def test_a_pipe_is_refused_since_files_are_read_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"property": "Tense"}, "no word has 'Tense'.*upos, xpos, Mood, Number, Chunk"),
-    ({"limit": 0}, "limit: 0"),
+    ({"limit": 0}, "limit: 0; takes a whole number, 1 or more"),
+    ({"limit": 1.5}, "limit: 1.5"),
     ({"seed": -1}, "seed: -1"),
     ({"dev": None, "test": None}, "2 sentences.*takes 3"),
     ({"columns": (0, 40)}, "columns 0,40.*has 10"),
