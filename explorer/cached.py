@@ -144,7 +144,7 @@ def growing(root: Path, key: str) -> dict:
 
 
 @st.cache_data(max_entries=32, ttl=600)
-def expected(request: RunRequest) -> tuple[estimate.Estimate, float]:
+def expected(request: RunRequest) -> tuple[estimate.Estimate | None, float]:
     """What a run will take, and the speed that this was reckoned with; files may change, so not for long."""
     speed = estimate.matrix_speed()
     return estimate.estimate(request, speed), speed

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.readers import Sentence, offered, read
-from explorer.specs import InputError, digest
+from explorer.specs import InputError, digest, whole
 
 TREEBANK = Path(__file__).resolve().parent / "starter" / "treebank"
 SHARE = 0.1  # of the sentences in the training file, for each split that has no file
@@ -48,6 +48,12 @@ class CorpusRequest:
     limit: int | None = None  # sentences of each split at most, sampled
     seed: int = 0  # of the cut and the sample
 
+    def check(self) -> None:
+        """Raises InputError for a limit or a seed out of range; no file is looked at."""
+        for name, value, (fits, takes) in (("limit", self.limit, whole(1, absent=True)), ("seed", self.seed, whole(0))):
+            if not fits(value):
+                raise InputError(f"{name}: {value}; takes {takes}")
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -70,10 +76,7 @@ def read_corpus(request: CorpusRequest) -> Corpus:
     InputError for files that cannot be read, a property that is not there, too few sentences, and training words that
     all have one label.
     """
-    if request.limit is not None and request.limit < 1:
-        raise InputError(f"limit: {request.limit} sentences; takes 1 or more")
-    if request.seed < 0:
-        raise InputError(f"seed: {request.seed}; takes 0 or more")
+    request.check()
     paths = {"train": request.train, "dev": request.dev, "test": request.test}
     read_in = {name: read(find(path), request.property, request.columns, request.separator, name == "train")
                for name, path in paths.items() if path}

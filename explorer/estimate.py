@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.corpus import CorpusRequest, find
-from explorer.models import STARTER, Checkpoint, resolve
+from explorer.models import STARTER, resolve
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.tasks import Examples, read_task
@@ -41,15 +41,19 @@ class Estimate:
     rows: int  # in training
 
 
-def estimate(request: RunRequest, speed: float) -> Estimate:
+def estimate(request: RunRequest, speed: float) -> Estimate | None:
     """The estimate at so many floating-point operations a second; raises InputError for what cannot be used.
 
-    A model that has yet to be downloaded cannot be: its size is not known.
+    None for a model that has yet to be downloaded: its size is not known.
     """
     tune, study = request.finetune, request.study
     tune.check()
-    base = _local(tune.model)
+    study.corpus.check()
     data = read_task(tune.task, tune.data, tune.limit, tune.seed)
+    if not Path(tune.model).expanduser().is_dir() and not (STARTER / tune.model).is_dir():
+        return None
+    base = resolve(tune.model)
+    tune.check(base.n_layers - 1)
     weights = 12 * (base.n_layers - 1) * base.width**2  # of blocks whose inner width is four times the outer
     whole = weights + base.vocab_size * base.width
     kept, passes = len(set(tune.fractions)), len(set(tune.fractions)) + 1
@@ -72,12 +76,6 @@ def matrix_speed() -> float:
     for _ in range(4):
         square @ square
     return 4 * 2 * 768**3 / (time.perf_counter() - start)
-
-
-def _local(name: str) -> Checkpoint:
-    if not Path(name).expanduser().is_dir() and not (STARTER / name).is_dir():
-        raise InputError(f"model {name}: its size is known once it is here; it is downloaded when the run starts")
-    return resolve(name)
 
 
 def _subwords(examples: Examples, tune: FinetuneRequest) -> float:

@@ -54,6 +54,7 @@ def finetune(request: FinetuneRequest, on_progress: Progress = silent,
     """
     request.check()
     base = resolve(request.model, on_progress)
+    request.check(base.n_layers - 1)
     data = read_task(request.task, request.data, request.limit, request.seed)
     with opened(request, base, data) as run:
         if run.finished:

@@ -13,15 +13,12 @@ EMBEDDINGS = re.compile(r"emb|^wte\.|^wpe\.")  # in the names of an encoder's pa
 def prepare(model: Any, freeze: int | None, reinitialise: int) -> None:
     """Freeze a PreTrainedModel's embeddings and lowest blocks, None for nothing; begin its highest blocks anew.
 
-    New weights are drawn as the model's family draws them, from torch's generator. Raises InputError for more blocks
-    than there are, and where blocks share their weights (ALBERT).
+    New weights are drawn as the model's family draws them, from torch's generator. Raises InputError where blocks share
+    their weights (ALBERT).
     """
     if freeze is None and not reinitialise:
         return
     found = blocks(model)
-    for name, asked in (("freeze", freeze or 0), ("reinitialise", reinitialise)):
-        if asked > len(found):
-            raise InputError(f"{name}: {asked} blocks; this model has {len(found)}")
     with torch.no_grad():
         for block in found[len(found) - reinitialise:]:
             for parameter in block.parameters():

@@ -51,8 +51,14 @@ def read(
 
 
 def offered(path: str, columns: tuple[int, int] | None = None, separator: str | None = None) -> list[str]:
-    """The properties that the first sentences of a file have labels of."""
-    return _layout(path, columns, separator).offered(itertools.islice(_blocks(path), AHEAD))
+    """The properties that the first sentences of a file have labels of.
+
+    Raises InputError for what cannot be read in them, as read does, and where they have no labels.
+    """
+    found = _layout(path, columns, separator).offered(itertools.islice(_blocks(path), AHEAD))
+    if not found:
+        raise InputError(f"{path}: its first {AHEAD} sentences have no labels; takes words, each with a label")
+    return found
 
 
 @dataclass(frozen=True)
@@ -118,6 +124,10 @@ class ColumnLayout:
                 yield words, labels
 
     def offered(self, blocks: Iterator[Block]) -> list[str]:
+        words = [row for block in blocks for row in map(self._cells, block) if row is not None]
+        return self._properties() if words else []
+
+    def _properties(self) -> list[str]:
         if self.columns:
             return [f"column {self.columns[1]}"]
         titles = self.header or [f"column {i}" for i in range(self.width)]
@@ -158,7 +168,7 @@ class ColumnLayout:
             return self._word(), int(match[1])
         if self.width == 2 and not self.header:
             return 0, 1
-        raise InputError(f"{self.path}: no column {name!r}; takes one of {', '.join(self.offered(iter(())))}"
+        raise InputError(f"{self.path}: no column {name!r}; takes one of {', '.join(self._properties())}"
                          + ("" if self.header else ", or the word's and the label's as --columns 0,1"))
 
 

@@ -19,22 +19,22 @@ import filelock
 
 from explorer.files import explained
 from explorer.models import Checkpoint
-from explorer.specs import FORMAT, InputError
+from explorer.specs import FORMAT, InputError, whole
 from explorer.tasks import TaskData
 
 FRACTIONS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # most of the change comes early
 RECORD, LOSSES, RESUME = "run.json", "losses.json", "resume.pt"
 TAKES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "learning_rate": (lambda x: 0 < x < math.inf, "a number above 0"),
-    "epochs": (lambda x: 0 < x < math.inf, "a number above 0"),
-    "batch_size": (lambda x: x >= 1, "1 or more"),
-    "max_length": (lambda x: x >= 8, "8 or more"),  # special sub-words, and some of each sentence
+    "learning_rate": (lambda x: 0 < x <= 1, "a number above 0, at most 1"),
+    "epochs": (lambda x: 0 < x <= 10_000, "a number above 0, at most 10,000"),
+    "batch_size": whole(1),
+    "max_length": whole(8),  # special sub-words, and some of each sentence
     "weight_decay": (lambda x: 0 <= x < math.inf, "0 or more"),
     "warmup": (lambda x: 0 <= x < 1, "0 or more and less than 1"),
-    "seed": (lambda x: x >= 0, "0 or more"),
-    "limit": (lambda x: x is None or x >= 2, "2 or more"),
-    "freeze": (lambda x: x is None or x >= 0, "a number of blocks, 0 or more"),
-    "reinitialise": (lambda x: x >= 0, "a number of blocks, 0 or more"),
+    "seed": whole(0, 2**32 - 1),
+    "limit": whole(2, absent=True),
+    "freeze": whole(0, absent=True),
+    "reinitialise": whole(0),
     "fractions": (lambda x: bool(x) and all(0 <= part <= 1 for part in x), "numbers from 0 to 1"),
 }
 
@@ -67,12 +67,15 @@ class FinetuneRequest:
         """The request that dataclasses.asdict, or its JSON, was made of."""
         return cls(**fields | {"fractions": tuple(fields["fractions"])})
 
-    def check(self) -> None:
-        """Raises InputError for a setting out of range; names of models and tasks are not looked up."""
+    def check(self, blocks: float = math.inf) -> None:
+        """Raises InputError for a setting out of range, for a model of so many blocks; no name is looked up."""
         for name, (fits, takes) in TAKES.items():
             value = getattr(self, name)
             if not fits(value):
                 raise InputError(f"{name}: {value}; takes {takes}")
+        for name, asked in (("freeze", self.freeze or 0), ("reinitialise", self.reinitialise)):
+            if asked > blocks:
+                raise InputError(f"{name}: {asked}; takes 0 to {blocks}, the blocks that this model has")
 
 
 class Run:

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 FORMAT = 1
 """Raised when what is stored under a key changes its meaning: old entries are then never read again."""
@@ -17,6 +18,12 @@ Progress = Callable[[int, int, str], None]
 
 class InputError(ValueError):
     """Something the user gave cannot be used; the message says what was found and what is taken."""
+
+
+def whole(least: int, most: float = math.inf, absent: bool = False) -> tuple[Callable[[Any], bool], str]:
+    """A check for a whole number in this range, or absent as None if that will do; and what it takes, in words."""
+    takes = f"a whole number, {least} or more" if most == math.inf else f"a whole number from {least} to {most:,}"
+    return lambda x: (absent and x is None) or (isinstance(x, int) and least <= x <= most), takes
 
 
 def silent(done: int, total: int, what: str) -> None:

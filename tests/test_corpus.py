@@ -170,6 +170,19 @@ def test_malformed_files(tmp_path: Path, content: bytes, message: str) -> None:
         corpus(path)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in BAD if kind != "one class"])
+def test_malformed_first_sentences_are_told_when_properties_are_asked_for(tmp_path: Path, kind: str) -> None:
+    content, message = BAD[kind]
+    with pytest.raises(InputError, match=f"bad.txt.*{message}"):
+        properties(write(tmp_path / "bad.txt", content))
+
+
+@pytest.mark.parametrize("content", ["token\tsem\n", "sent_id\tword\n1\ta\n", f"1\ta{ROW}\n"])
+def test_a_file_without_labels_offers_none_and_says_so(tmp_path: Path, content: str) -> None:
+    with pytest.raises(InputError, match="first 100 sentences have no labels"):
+        properties(write(tmp_path / "bare", content))
+
+
 def test_a_treebank_is_known_by_its_name_when_its_first_line_is_ragged(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"line 1.*9 columns; CoNLL-U takes ten"):
         corpus(write(tmp_path / "a.conllu", f"1\ta{ROW}\n".replace("\t_", "", 1)))
@@ -183,7 +196,8 @@ def test_a_pipe_is_refused_since_files_are_read_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"property": "Tense"}, "no word has 'Tense'.*upos, xpos, Mood, Number, Chunk"),
-    ({"limit": 0}, "limit: 0"),
+    ({"limit": 0}, "limit: 0; takes a whole number, 1 or more"),
+    ({"limit": 1.5}, "limit: 1.5"),
     ({"seed": -1}, "seed: -1"),
     ({"dev": None, "test": None}, "2 sentences.*takes 3"),
     ({"columns": (0, 40)}, "columns 0,40.*has 10"),

@@ -60,12 +60,22 @@ def test_more_takes_more() -> None:
 
 
 @pytest.mark.parametrize(("fields", "message"), [
-    ({"model": "someone/far-away"}, "known once it is here"), ({"data": "/no/such"}, "/no/such"),
-    ({"epochs": -1.0}, "epochs"),
+    ({"data": "/no/such"}, "/no/such"), ({"epochs": -1.0}, "epochs"),
+    ({"freeze": 99}, "freeze: 99; takes 0 to 6"), ({"reinitialise": 7}, "reinitialise: 7; takes 0 to 6"),
 ])
 def test_what_cannot_be_reckoned(fields: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         estimate(changed(**fields), SPEED)
+
+
+def test_the_size_of_a_model_that_is_not_here_is_not_known() -> None:
+    assert estimate(changed(model="someone/far-away"), SPEED) is None
+
+
+def test_a_sample_out_of_range() -> None:
+    study = dataclasses.replace(ASKED.study, corpus=CorpusRequest("starter-train.conllu", limit=0))
+    with pytest.raises(InputError, match="limit: 0; takes"):
+        estimate(dataclasses.replace(ASKED, study=study), SPEED)
 
 
 def test_a_missing_corpus(tmp_path: Path) -> None:

@@ -279,6 +279,8 @@ def test_folders_that_cannot_be_used(asked: FinetuneRequest, tmp_path: Path) -> 
     ("learning_rate", 0.0), ("learning_rate", float("nan")), ("epochs", -1.0), ("batch_size", 0),
     ("max_length", 2), ("weight_decay", -0.1), ("warmup", 1.0), ("seed", -1), ("limit", 1),
     ("fractions", ()), ("fractions", (0, 1.5)), ("freeze", -1), ("reinitialise", -1),
+    ("learning_rate", 1.5), ("epochs", float("inf")), ("seed", 2**32), ("limit", 2.5), ("freeze", float("nan")),
+    ("freeze", 3), ("reinitialise", 3),
 ])
 def test_settings_out_of_range_are_refused(asked: FinetuneRequest, tmp_path: Path, field: str,
                                            value: object) -> None:
@@ -287,7 +289,9 @@ def test_settings_out_of_range_are_refused(asked: FinetuneRequest, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(asked: FinetuneRequest, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run(asked: FinetuneRequest, tmp_path: Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(runs.TAKES, "learning_rate")
     with pytest.raises(InputError, match=r"learning_rate: at step \d+ the loss is (nan|inf)"):
         finetune(changed(asked, tmp_path, learning_rate=1e30))
 

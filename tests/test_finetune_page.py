@@ -62,6 +62,26 @@ def test_other_models_and_tasks_have_the_usual_settings(
     assert (tune.learning_rate, tune.epochs, tune.batch_size) == (usual.learning_rate, usual.epochs, usual.batch_size)
 
 
+def test_a_press_before_the_button_is_seen_to_be_disabled_starts_nothing(
+    store: Store, started: list[RunRequest],
+) -> None:
+    page = AppTest.from_string(SCRIPT, default_timeout=60).run()
+    page.text_input(key="tune-epochs of 12").set_value("0")
+    start(page)
+    assert not started
+    assert page.text[-1].value.startswith("Epochs: 0; takes")
+    page.text_input(key="tune-epochs of 12").set_value("").run()  # as it was
+    start(page)
+    assert started[0].finetune.epochs == 12
+
+
+def test_a_model_that_is_not_here_can_be_asked_for(store: Store, started: list[RunRequest]) -> None:
+    page = AppTest.from_string(SCRIPT, default_timeout=60).run()
+    page.text_input(key="tune-base").set_value("someone/far-away").run()
+    start(page)
+    assert started[0].finetune.model == "someone/far-away"
+
+
 def test_a_task_that_was_downloaded_is_offered(
     store: Store, started: list[RunRequest], monkeypatch: pytest.MonkeyPatch,
 ) -> None:

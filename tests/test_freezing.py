@@ -49,13 +49,6 @@ def test_nothing_asked_nothing_done(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in found.parameters())
 
 
-@pytest.mark.parametrize(("freeze", "reinitialise", "message"), [
-    (3, 0, "freeze: 3 blocks; this model has 2"), (None, 3, "reinitialise: 3 blocks; this model has 2")])
-def test_more_blocks_than_there_are(tmp_path: Path, freeze: int | None, reinitialise: int, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        prepare(model(tmp_path, "bert"), freeze, reinitialise)
-
-
 def test_blocks_that_share_weights(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="share their weights"):
         prepare(model(tmp_path, "albert"), 0, 0)

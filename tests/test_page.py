@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit.testing.v1 import AppTest
 
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
@@ -208,5 +209,55 @@ def test_a_training_file_that_cannot_be_read_is_told_at_once(page: Page, server:
     page.goto(server.url)
     fill(page, {"Corpus: training file": "/no/such.conllu"})
     expect(page.get_by_text("/no/such.conllu: No such file")).to_be_visible()
-    page.get_by_role("button", name="Run study").click()
-    expect(page.get_by_text("Not enough to run yet")).to_be_visible()
+    expect(page.get_by_role("button", name="Run study")).to_be_disabled()
+    expect(page.get_by_text("Still to choose")).to_have_count(0)
+
+
+def test_a_table_with_a_broken_row_is_told_at_once_and_runs_once_mended(
+    page: Page, server: Server, study: Study, tmp_path: Path,
+) -> None:
+    broken, mended = tmp_path / "broken.tsv", tmp_path / "mended.tsv"
+    broken.write_text("token\tsem\na\tDIS\ndog\n")
+    mended.write_text("token\tsem\na\tDIS\ndog\tCON\n")
+    page.goto(server.url)
+    run = page.get_by_role("button", name="Run study")
+    fill(page, {"Corpus: training file": str(broken)})
+    expect(page.get_by_text("line 3: 1 columns in 'dog'")).to_be_visible()
+    expect(run).to_be_disabled()
+    fill(page, {"Corpus: training file": str(mended)})
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar.get_by_role("combobox", name="Property")).to_have_value("sem")
+    expect(run).to_be_enabled()
+
+
+def test_what_a_study_lacks_is_named_before_it_can_run(page: Page, server: Server, study: Study) -> None:
+    page.goto(server.url)
+    fill(page, {"Pre-trained model": "", "Fine-tuned checkpoint": ""})
+    expect(page.get_by_text("Still to choose: a pre-trained model, a fine-tuned checkpoint.")).to_be_visible()
+    expect(page.get_by_role("button", name="Run study")).to_be_disabled()
+
+
+@pytest.mark.parametrize("wrong", ["0", "-5", "2.5", "many"])
+def test_a_sample_size_out_of_range_is_told_by_its_field(page: Page, server: Server, study: Study, wrong: str) -> None:
+    page.goto(server.url)
+    run = page.get_by_role("button", name="Run study")
+    fill(page, {"Sample size (sentences per split)": wrong})
+    expect(page.get_by_text(re.compile(r"^Sample size \(sentences per split\): .*; takes a whole number, 1 or more"))
+           ).to_be_visible()
+    expect(run).to_be_disabled()
+    fill(page, {"Sample size (sentences per split)": ""})
+    expect(run).to_be_enabled()
+
+
+@pytest.mark.parametrize(("state", "text"), [("queued", "It starts once"), ("running", "Its first step is under way")])
+def test_a_job_that_has_told_nothing_yet_is_described_by_its_state(store: Store, state: str, text: str) -> None:
+    def script(root, state):  # read alone, without this file's imports
+        from explorer.jobs import Job
+        from explorer.store import Store
+        from explorer.views.progress import at_work
+
+        at_work(Store(root), Job("1", "download", state, {"name": "sst2"}, created=0))
+
+    shown = AppTest.from_function(script, kwargs={"root": store.root, "state": state}).run()
+    assert not shown.exception
+    assert shown.text[-1].value.startswith(text)

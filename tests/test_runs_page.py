@@ -44,6 +44,28 @@ def drawn(page: Page) -> bytes:
     return page.locator("[data-testid=stVegaLiteChart]").last.screenshot()
 
 
+@pytest.mark.parametrize(("label", "wrong", "takes"), [
+    ("Epochs", "0", "0; takes a number above 0, at most 10,000"),
+    ("Epochs", "twelve", "nan; takes a number above 0"),
+    ("Learning rate", "2", "2; takes a number above 0, at most 1"),
+    ("Size (training rows)", "1", "1; takes a whole number, 2 or more"),
+    ("Seed", "-1", "-1; takes a whole number from 0 to 4,294,967,295"),
+    ("Sample (sentences per split)", "0", "0; takes a whole number, 1 or more"),
+    ("Freeze embeddings and lowest blocks", "99", "99; takes 0 to 6, the blocks that this model has"),
+    ("Re-initialise top blocks", "0.5", "0.5; takes a whole number, 0 or more"),
+])
+def test_a_number_out_of_range_is_told_by_its_field_and_starts_nothing(
+    page: Page, address: str, label: str, wrong: str, takes: str,
+) -> None:
+    page.goto(f"{address}/fine-tune")
+    start = page.get_by_role("button", name="Start run")
+    expect(start).to_be_enabled()
+    page.get_by_label(label, exact=True).fill(wrong)
+    page.keyboard.press("Tab")
+    expect(page.get_by_text(f"{label}: {takes}")).to_be_visible()
+    expect(start).to_be_disabled()
+
+
 def test_a_run_is_started_watched_and_found_again(page: Page, address: str) -> None:
     start(page, address, seed=0)
     expect(page.get_by_text(PROBED)).to_be_visible()

@@ -13,7 +13,7 @@ from explorer.store import Store
 from explorer.study import StudyRequest, short_name
 from explorer.tasks import STARTER_TASKS, TASKS
 from explorer.views import larger, live_run
-from explorer.views.fields import suggesting
+from explorer.views.fields import complete, number, properties, suggesting, usable
 from explorer.views.messages import problem
 from explorer.views.progress import duration
 from explorer.work import RunRequest
@@ -22,6 +22,9 @@ OWN = ("classification", "regression")  # tasks of one's own rows
 K = (1, 5, 20)  # probes while the run trains: these and the whole layer; a study from the sidebar has more
 RATES = {True: 5e-4, False: 5e-5}  # of the small starter models, which no longer learn at 1e-3, and of others
 WARMUP = 0.06  # of the run, over which the rate rises
+LABELS = {"learning_rate": "Learning rate", "epochs": "Epochs", "limit": "Size (training rows)", "seed": "Seed",
+          "freeze": "Freeze embeddings and lowest blocks", "reinitialise": "Re-initialise top blocks"}
+SAMPLE = "Sample (sentences per split)"
 PASSES = {True: (12.0, 16), False: (3.0, 32)}  # epochs and batch of the starter's tasks, of few rows, and of others
 
 
@@ -31,16 +34,9 @@ def show() -> None:
     shown = live_run.show(store)
     with st.expander("New run", expanded=not shown, icon=":material/model_training:"):
         request = _form(store)
-        missing = [what for what, given in (
-            ("a model", request.finetune.model), ("the task's data", request.finetune.data),
-            ("a file to probe on", request.study.corpus.train), ("a property", request.study.corpus.property),
-        ) if not given]
-        if missing:
-            st.caption(f"Still to choose: {', '.join(missing)}.")
-        else:
-            _estimate(request)
-        pressed = st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=bool(missing))
-    if pressed:
+        ready = _ready(request)
+        pressed = st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready)
+    if pressed and ready:  # it may be pressed before it is seen to be disabled
         _start(store, request)
 
 
@@ -56,15 +52,16 @@ def _form(store: Store) -> RunRequest:
     with second:
         task, data = _task(store)
         usual = RATES[base.partition("/")[0] in small]
-        rate = st.number_input("Learning rate", 1e-7, 1.0, usual, key=f"tune-rate of {base}", format="%g",
-                               help="Highest rate of AdamW; it falls to 0 along the run.")
+        rate = number(LABELS["learning_rate"], usual, key=f"tune-rate of {base}",
+                      help="Highest rate of AdamW; it falls to 0 along the run.")
     passes, batch = PASSES[Path(data).parent == STARTER_TASKS]
     with first:
-        epochs = st.number_input("Epochs", 0.1, 100.0, passes, 1.0, key=f"tune-epochs of {passes:g}", format="%g",
-                                 help=f"Passes over the training rows, {batch} in a batch.")
+        epochs = number(LABELS["epochs"], passes, key=f"tune-epochs of {passes:g}",
+                        help=f"Passes over the training rows, {batch} in a batch.")
     with third:
-        limit = st.number_input("Size (training rows)", 2, None, None, 500, placeholder="all", key="tune-limit")
-        seed = st.number_input("Seed", 0, None, 0, key="tune-seed", help="Of the new head, dropout and the sample.")
+        limit = number(LABELS["limit"], None, key="tune-limit", placeholder="all",
+                       help="At most so many rows, drawn at random by the seed.")
+        seed = number(LABELS["seed"], 0, key="tune-seed", help="Of the new head, dropout and the sample.")
     corpus = _corpus(store)
     freeze, anew = _layers()
     tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, batch_size=batch, warmup=WARMUP,
@@ -95,18 +92,13 @@ def _corpus(store: Store) -> CorpusRequest:
         train = suggesting("Probe each checkpoint on", [*near, *larger.corpora(store)],
                            key="tune-corpus", placeholder="Path of a training file",
                            help="Words with labels, as in the sidebar; dev and test files beside it are found.")
-    options: list[str] = []
-    path = Path(find(train)) if train else None
-    try:
-        options = cached.offered(train, path.stat().st_mtime_ns if path.is_file() else 0) if path else []
-    except InputError as error:
-        problem("This file cannot be used", str(error))
+    options = properties(train)
     with second:
         label = st.selectbox("Property", options, index=options.index("upos") if "upos" in options else 0,
                              key=f"tune-property of {train}", disabled=not options)
     with third:
-        limit = st.number_input("Sample (sentences per split)", 1, None, None, 500, placeholder="all",
-                                key="tune-sample")
+        limit = number(SAMPLE, None, key="tune-sample", placeholder="all",
+                       help="At most so many sentences of each of train, dev and test, drawn at random.")
     dev, test = (other if Path(find(other := train.replace("train", split))).is_file() and other != train else None
                  for split in ("dev", "test"))
     return CorpusRequest(train, dev, test, label or "", limit=limit)
@@ -116,22 +108,29 @@ def _layers() -> tuple[int | None, int]:
     """How many blocks are frozen, and how many begin anew."""
     first, second, _ = st.columns(3, gap="medium")
     with first:
-        freeze = st.number_input(
-            "Freeze embeddings and lowest blocks", 0, None, None, placeholder="nothing", key="tune-freeze",
+        freeze = number(
+            LABELS["freeze"], None, key="tune-freeze", placeholder="nothing",
             help="Empty: all is trained. 0: the embeddings stay as they are. n: the n lowest blocks stay too.")
     with second:
-        anew = st.number_input(
-            "Re-initialise top blocks", 0, None, 0, key="tune-anew",
+        anew = number(
+            LABELS["reinitialise"], 0, key="tune-anew",
             help="They forget what pre-training taught them before the run starts.")
     return freeze, anew
 
 
+def _ready(request: RunRequest) -> bool:
+    """Whether it can start, as far as that is known at once; a file to probe on without a property has said why."""
+    tune, corpus, title = request.finetune, request.study.corpus, "The run cannot start"
+    given = {"a model": tune.model, "the task's data": tune.data, "a file to probe on": corpus.train}
+    return (complete(given) and bool(corpus.property) and usable(title, corpus.check, {"limit": SAMPLE})
+            and usable(title, lambda: _estimate(request), LABELS))
+
+
 def _estimate(request: RunRequest) -> None:
-    """How long, how much room, or what is wrong with the request."""
-    try:
-        found, speed = cached.expected(request)
-    except InputError as error:
-        st.text(str(error))
+    """How long and how much room; raises InputError for what cannot be used."""
+    found, speed = cached.expected(request)
+    if found is None:
+        st.caption("The model is downloaded when the run starts; what the run takes is known once it is here.")
         return
     st.markdown(f"Takes **{duration(found.seconds)}** at the machine's present speed, and "
                 f"**{found.disk / 1e6:,.0f} MB** of disk: {found.rows:,} training rows, then probes at each "
@@ -143,7 +142,6 @@ def _estimate(request: RunRequest) -> None:
 
 def _start(store: Store, request: RunRequest) -> None:
     try:
-        request.finetune.check()
         st.query_params["job"] = jobs.submit(store, request)
     except InputError as error:
         problem("The run could not be started", str(error))

@@ -70,7 +70,8 @@ def at_work(store: Store, job: jobs.Job) -> None:
         jobs.cancel(store, job.id)
         st.toast("Cancelling: the job stops at its next step, and what it has finished is kept.")
     st.progress(job.done / job.total if job.total else 0.0)
-    st.text(job.what or "It starts once its process is up and its turn has come.")
+    waits = "It starts once its process is up and its turn has come."
+    st.text(job.what or (waits if job.state == "queued" else "Its first step is under way."))
 
 
 def _state(job: jobs.Job) -> str:

@@ -4,32 +4,32 @@ from pathlib import Path, PurePath
 
 import streamlit as st
 
-from explorer import cached
 from explorer.corpus import TREEBANK, CorpusRequest, find
 from explorer.models import folder_of, steps
-from explorer.specs import InputError
 from explorer.starter import studies as starter
 from explorer.store import Store
 from explorer.study import StudyRequest
 from explorer.views import larger
-from explorer.views.fields import suggesting
-from explorer.views.messages import problem
+from explorer.views.fields import complete, number, properties, suggesting, usable
 from explorer.views.progress import start
 
 HUB = ("bert-base-cased", "roberta-base", "xlnet-base-cased")
 RUNS = Path("runs")
 USUAL = "upos"
+SAMPLE = "Sample size (sentences per split)"
 
 
 def show(store: Store) -> None:
-    """Draw it; its button starts a job, or says above the page why not."""
+    """Draw it; its button starts a job, once all that is asked for can be used."""
     with st.sidebar:
         st.subheader("New study", anchor=False)
         request = _request(store)
-        pressed = st.button("Run study", type="primary", width="stretch", icon=":material/play_arrow:")
+        ready = _ready(request)
+        pressed = st.button("Run study", type="primary", width="stretch", icon=":material/play_arrow:",
+                            disabled=not ready)
         larger.show(store)
-    if pressed:
-        _run(store, request)
+    if pressed and ready:  # it may be pressed before it is seen to be disabled
+        start(store, request)
 
 
 def _request(store: Store) -> StudyRequest:
@@ -43,8 +43,8 @@ def _request(store: Store) -> StudyRequest:
         "Sub-word that stands for its word", ("last", "first", "mean"), default="last", required=True, key="pooling",
         help="Models cut words into sub-words: a word's activations are those of its last one, its first one, or "
              "their mean.")
-    limit = st.number_input(
-        "Sample size (sentences per split)", min_value=1, value=None, step=500, placeholder="all", key="limit",
+    limit = number(
+        SAMPLE, None, key="limit", placeholder="all",
         help="At most so many sentences of each of train, dev and test, drawn at random with a fixed seed.")
     asked = StudyRequest(base, finetuned, CorpusRequest(train, dev, test, label, limit=limit), pooling)
     if base in starter.MODELS:  # as its finished studies have it
@@ -52,14 +52,12 @@ def _request(store: Store) -> StudyRequest:
     return asked
 
 
-def _run(store: Store, request: StudyRequest) -> None:
+def _ready(request: StudyRequest) -> bool:
+    """Whether it can run, as far as that is known at once; a training file without a property has said why."""
     given = {"a pre-trained model": request.base, "a fine-tuned checkpoint": request.finetuned,
-             "a training file": request.corpus.train, "a property": request.corpus.property}
-    missing = [what for what, value in given.items() if not value]
-    if missing:
-        problem("Not enough to run yet", f"The sidebar still takes {', '.join(missing)}.")
-    else:
-        start(store, request)
+             "a training file": request.corpus.train}
+    return (complete(given) and bool(request.corpus.property)
+            and usable("The study cannot run", request.corpus.check, {"limit": SAMPLE}))
 
 
 def _finetuned(base: str) -> tuple[str, ...]:
@@ -104,13 +102,7 @@ def _sibling(train: str, split: str) -> str:
 
 def _property(train: str) -> str:
     """One of the properties that the training file has labels of."""
-    options: list[str] = []
-    if train:
-        path = Path(find(train))
-        try:
-            options = cached.offered(train, path.stat().st_mtime_ns if path.is_file() else 0)
-        except InputError as error:
-            problem("This file cannot be used", str(error))
+    options = properties(train)
     chosen = st.selectbox(
         "Property", options, index=options.index(USUAL) if USUAL in options else 0, key=f"property of {train}",
         disabled=not options, placeholder="Choose a training file", help="What the probes predict of every word.")
