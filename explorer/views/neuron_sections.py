@@ -12,18 +12,19 @@ from explorer.views.links import by_click
 from explorer.views.neuron_place import Follow, Place, delta_choice, listed, only, over_choice
 
 MOST = 40  # neurons on the map of labels
+BOX = 200  # pixels of a box of choices
 
 
 def curves(place: Place) -> Follow:
     """Accuracy on the top, random and bottom neurons."""
-    left, middle, right = st.columns(3)
-    method = left.selectbox("Ranking", list(METHODS), format_func=METHODS.__getitem__, key="method",
-                            bind="query-params")
-    probe = middle.segmented_control("Probe", ("retrained", "masked"), default="retrained", required=True, key="probe",
-                                     bind="query-params", disabled=method != "lca", help=(
+    choices = st.container(horizontal=True, gap="medium")
+    method = choices.selectbox("Ranking", list(METHODS), format_func=METHODS.__getitem__, key="method",
+                               bind="query-params", width=BOX)
+    probe = choices.segmented_control("Probe", ("retrained", "masked"), default="retrained", required=True, key="probe",
+                                      bind="query-params", disabled=method != "lca", help=(
         "Retrained: a probe of its own on these neurons. Masked: the probe on all neurons, with the others at their "
         "mean. Masked curves are there for LCA."))
-    over_all = over_choice(right)
+    over_all = over_choice(choices)
     if place.needs("controls", *(() if method == "lca" else ("methods",))):
         chart = cached.curves(*place.arguments, method, probe if method == "lca" else "retrained", over_all)
         st.vega_lite_chart(spec=chart, key="curves")
@@ -143,10 +144,10 @@ def moved(place: Place) -> Follow:
 
 def labels(place: Place) -> Follow:
     """Which neurons serve which label, and how many each needs."""
-    left, right = st.columns(2, vertical_alignment="bottom")
-    role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
-                                  bind="query-params")
-    with right:
+    choices = st.container(horizontal=True, gap="medium")
+    role = choices.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                     bind="query-params")
+    with choices:
         delta = delta_choice()
     there = place.whole()
     slot = st.container()
@@ -177,10 +178,10 @@ def labels(place: Place) -> Follow:
 
 def audit(place: Place) -> Follow:
     """Whether methods agree, with one another and with themselves."""
-    left, right = st.columns(2)
-    role = left.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
-                                  bind="query-params") or tables.ROLES[0]
-    over_all = over_choice(right)
+    choices = st.container(horizontal=True, gap="medium")
+    role = choices.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                     bind="query-params") or tables.ROLES[0]
+    over_all = over_choice(choices)
     if place.needs("rankings", "methods"):
         accuracy, overlap, stability = cached.audits(*place.arguments, role, over_all)
         st.vega_lite_chart(spec=accuracy, key="audit")
@@ -198,16 +199,17 @@ def take_away(place: Place) -> Follow:
     """Any ranking as a list, and as a file."""
     if not place.whole():
         return only()
-    first, second, third, fourth = st.columns(4)
+    choices = st.container(horizontal=True, gap="medium")
     names = METHODS | {LIKELIHOOD: "Gaussian, by likelihood", "reversed": "LCA, reversed", "random": "Random"}
-    method = first.selectbox("Ranking", list(names), key="method", bind="query-params", format_func=names.__getitem__)
-    role = second.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
-                                    bind="query-params")
-    over_all = over_choice(third)
+    method = choices.selectbox("Ranking", list(names), key="method", bind="query-params", width=BOX,
+                               format_func=names.__getitem__)
+    role = choices.segmented_control("Checkpoint", tables.ROLES, default=tables.ROLES[0], required=True, key="role",
+                                     bind="query-params")
+    over_all = over_choice(choices)
     label = ""
     if method == "lca":
-        label = fourth.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label",
-                                 format_func=lambda name: name or "all labels", bind="query-params")
+        label = choices.selectbox("For the label", ["", *place.neurons.evidence.labels()], key="label", width=BOX,
+                                  format_func=lambda name: name or "all labels", bind="query-params")
     if over_all and method in ("lca", "reversed") and not place.needs("everywhere"):
         return only()
     if method not in ("lca", *CONTROLS) and not place.needs(tables.ranked_in(method)):
