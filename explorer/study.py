@@ -26,6 +26,7 @@ from explorer.probe import from_arrays
 from explorer.ranking import k_grid
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, Spec, WordsSpec, digest, silent
 from explorer.store import SHIPPED, Activations, Store
+from explorer.tasks import task_name
 
 __all__ = ["COLUMNS", "SPLITS", "Study", "StudyRequest", "StudySpec", "Summary", "finished", "load", "run_study",
            "short_name", "title"]
@@ -131,8 +132,7 @@ class Summary:
 
 def tasks_of(made: dict) -> dict[str, str]:
     """What fine-tuned checkpoints were tuned on, keys of TASKS or other names, as far as their runs' records say it."""
-    return {name: record["task"].lower().replace("-", "") for name, record in made.get("tuning", {}).items()
-            if record.get("task")}
+    return {name: task_name(record["task"]) for name, record in made.get("tuning", {}).items() if record.get("task")}
 
 
 def title(request: StudyRequest) -> str:

@@ -54,15 +54,17 @@ TASKS = {
 }
 
 
-def task_name(task: str, data: object) -> str:
-    """What people call it: a key of TASKS, or, of rows of one's own, the name of their file."""
-    known = TASKS.get(task)
-    return PurePath(str(data)).stem if known and known.columns is OWN else task
+def task_name(task: str, data: object = "") -> str:
+    """What people call it: its key in TASKS, however it is written; of rows of one's own, the name of their file."""
+    key = re.sub(r"\W", "", task.lower())
+    if key not in TASKS:
+        return task
+    return PurePath(str(data)).stem if data and TASKS[key].columns is OWN else key
 
 
 def class_name(task: str, label: str) -> str:
     """What a model's label means: a number (or transformers' LABEL_1) by the task of this name, else itself."""
-    known = TASKS.get(re.sub(r"\W", "", task.lower()))
+    known = TASKS.get(task_name(task))
     names = known.names if known else ()
     found = re.fullmatch(r"(?:LABEL_)?(\d)", label)
     return names[int(found[1])] if found and int(found[1]) < len(names) else label

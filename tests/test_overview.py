@@ -81,7 +81,7 @@ def test_a_run_says_itself_what_it_was_tuned_on_and_a_sample_is_told() -> None:
     asked = request("starter-bert", "starter-bert-e354ac/checkpoint-2")
     sample = dataclasses.replace(asked, corpus=dataclasses.replace(asked.corpus, limit=20))
     study, = listed(sample)
-    tasks = tasks_of({"tuning": {asked.finetuned[0]: {"task": "Sentiment"}, "other": {}}})
+    tasks = tasks_of({"tuning": {asked.finetuned[0]: {"task": "sentiment"}, "other": {}}})
     found, = pairs([dataclasses.replace(study, tasks=tasks)], "upos", "en_ewt-ud")
     assert found.heading == "sentiment, sample of 20 sentences"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from explorer.specs import InputError
-from explorer.tasks import TASKS, Examples, Task, class_name, read_task, scores
+from explorer.tasks import TASKS, Examples, Task, class_name, read_task, scores, task_name
 
 ROWS = [("bad", "0"), ("good", "1")] * 5
 
@@ -206,3 +206,11 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
     (tmp_path / "own.parquet").write_text("sentence\tlabel\n")
     with pytest.raises(InputError, match=r"own\.parquet: cannot be read as parquet"):
         read_task("classification", str(tmp_path / "own.parquet"))
+
+
+@pytest.mark.parametrize(("task", "data", "told"), [
+    ("SST-2", "", "sst2"), ("mnli", "/data/glue", "mnli"), ("classification", "/files/My-rows.tsv", "My-rows"),
+    ("classification", "", "classification"), ("my-task", "/files/rows.tsv", "my-task"),
+])
+def test_a_task_by_name(task: str, data: str, told: str) -> None:
+    assert task_name(task, data) == told

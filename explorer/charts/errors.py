@@ -3,14 +3,14 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.sentence import DARK, DIVERGING
-from explorer.charts.theme import FONT, still
+from explorer.charts.theme import FONT, Overlay, still
 
 CELL = 22  # pixels
 LEGEND = alt.Legend(orient="top", direction="horizontal", gradientLength=200)
 TITLES = {"before": "Pre-trained", "after": "Fine-tuned", "difference": "Change"}
 
 
-def confusion(table: pd.DataFrame, which: str) -> alt.LayerChart:
+def confusion(table: pd.DataFrame, which: str) -> Overlay:
     """errors.confusion as a matrix; which is one of TITLES. Counts are words; colours of the first two are shares."""
     order = table.groupby("gold").before.sum().sort_values(ascending=False).index.tolist()
     columns = order + sorted(set(table.predicted) - set(order))
@@ -32,8 +32,8 @@ def confusion(table: pd.DataFrame, which: str) -> alt.LayerChart:
                            scale=alt.Scale(domain=[0, 1], scheme="purples"))
         dark, form = f"datum.{which}_share > 0.5", "d"
     ink = alt.condition(dark, alt.value("white"), alt.value("#222"))
-    base = alt.Chart(table).encode(x=x, y=y, tooltip=tooltip)
-    chart = alt.layer(base.mark_rect().encode(color=colour),
-                      base.mark_text(fontSize=FONT - 4).encode(text=alt.Text(f"{which}:Q", format=form), color=ink))
+    base = alt.Chart().encode(x=x, y=y, tooltip=tooltip)
+    counts = base.mark_text(fontSize=FONT - 4).encode(text=alt.Text(f"{which}:Q", format=form), color=ink)
+    chart = Overlay(layer=[base.mark_rect().encode(color=colour), counts], data=table)
     title = f"{TITLES[which]}: words by gold and predicted label"
     return still(chart.resolve_scale(color="independent"), title, CELL * len(order))

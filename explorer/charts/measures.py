@@ -59,15 +59,12 @@ def grid(table: pd.DataFrame, base: str, finetuned: str, title: str = "Accuracy"
     of all layers at once; unsure, whether the delta's bounds hold zero or are lacking.
     """
     measure, suffix = MEASURES[title], "_all" if together else ""
-    rows = table[(table.split == measure.split) & (table.label == "") & table.checkpoint.isin([base, finetuned])]
-    wide = rows.pivot(index=["layer", "k"], columns=["checkpoint", "metric"], values=["value", "n"])
+    rows = table[(table.split == measure.split) & (table.label == "")]
     of = {column + bound: (name, metric + ending)
           for column, name, metric in (("before", base, measure.metric), ("after", finetuned, measure.metric),
                                        ("delta", finetuned, delta_of(measure.metric)))
           for bound, ending in (("", ""), ("_low", f"_low{suffix}"), ("_high", f"_high{suffix}"))}
-    figures = measure.scale * wide["value"].reindex(columns=list(of.values())).set_axis(list(of), axis="columns")
-    figures.insert(0, "n", wide["n"][base, measure.metric])
-    figures = figures.dropna(how="all")
+    figures = _pivoted(rows, ["layer", "k"], of, (base, measure.metric), measure.scale).dropna(how="all")
     figures["delta"] = figures.delta.fillna(figures.after - figures.before)
     figures["unsure"] = ~((figures.delta_low > 0) | (figures.delta_high < 0))
     return _everywhere(figures.round(4).reset_index(), sorted(table.k[table.split == "test"].unique()))
@@ -130,14 +127,22 @@ def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accura
     Columns layer, k, label, n (test words), before, after (%), delta (points) with delta_low and delta_high; nan where
     there are none, such as the precision of a label that is never told.
     """
-    rows = table[(table.split == "test") & (table.label != "") & table.checkpoint.isin([base, finetuned])]
-    wide = rows.pivot(index=["layer", "k", "label"], columns=["checkpoint", "metric"], values=["value", "n"])
+    rows = table[(table.split == "test") & (table.label != "")]
     of = {"before": (base, metric), "after": (finetuned, metric),
           **{f"delta_{bound}": (finetuned, f"{delta_of(metric)}_{bound}") for bound in ("low", "high")}}
-    figures = 100 * wide["value"].reindex(columns=list(of.values())).set_axis(list(of), axis="columns")
-    figures.insert(0, "n", wide["n"][base, "accuracy"])
+    figures = _pivoted(rows, ["layer", "k", "label"], of, (base, "accuracy"), 100)
     figures.insert(3, "delta", figures.after - figures.before)
     return figures.dropna(subset="n").astype({"n": int}).reset_index()
+
+
+def _pivoted(rows: pd.DataFrame, index: list[str], of: dict[str, tuple[str, str]], counted: tuple[str, str],
+             scale: float) -> pd.DataFrame:
+    """Rows of a study's table side by side: n as counted, (checkpoint, metric), has it, then the columns of `of`."""
+    rows = rows[rows.checkpoint.isin({checkpoint for checkpoint, _ in of.values()})]
+    wide = rows.pivot(index=index, columns=["checkpoint", "metric"], values=["value", "n"])
+    figures = scale * wide["value"].reindex(columns=list(of.values())).set_axis(list(of), axis="columns")
+    figures.insert(0, "n", wide["n"][counted])
+    return figures
 
 
 def scale_of_layers(table: pd.DataFrame, base: str, finetuned: str) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import altair as alt
 import pandas as pd
 
 from explorer.card import Card
-from explorer.charts.theme import COLOURS, NEUTRAL, checkpoint_colour, filled, still
+from explorer.charts.theme import COLOURS, NEUTRAL, Overlay, checkpoint_colour, filled, still
 
 ROW = 24  # pixels of a label's row
 POINTS = 3000  # words in a scatter
@@ -37,7 +37,7 @@ def _by_label() -> dict:
         base.mark_tick(thickness=3, height=14, opacity=1).encode(x="mean:Q", color=checkpoint_colour()),
         base.mark_tick(color="white", thickness=2, height=8).encode(x="mean:Q"),
     ]
-    chart = still(alt.layer(*layers), "$title", ROW, "Box: middle half of the words, line: 5 to 95 %, white: mean")
+    chart = still(Overlay(layer=layers), "$title", ROW, "Box: middle half of the words, line: 5 to 95 %, white: mean")
     return chart.to_dict(validate=False) | {"height": "$height"}
 
 
@@ -46,7 +46,7 @@ def _weights() -> dict:
     """A neuron's weight for each label in the probe on its whole layer; rows as in _by_label."""
     bars = _rows().mark_bar(height=8).encode(
         x=alt.X("weight:Q", title="Weight (on standardised activations)"), color=checkpoint_colour())
-    chart = still(alt.layer(_zero(), bars), "$title", ROW, "In the probe on the whole layer; rows as on the left")
+    chart = still(Overlay(layer=[_zero(), bars]), "$title", ROW, "In the probe on the whole layer; rows as on the left")
     return chart.to_dict(validate=False) | {"height": "$height"}
 
 

@@ -4,7 +4,7 @@ from functools import cache
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import COLOURS, FONT, NEUTRAL, filled, still
+from explorer.charts.theme import COLOURS, FONT, NEUTRAL, Overlay, filled, still
 from explorer.sentence import RIGHT, UNKNOWN, shown
 
 WIDTH = 860  # pixels of a line of words; on a wider page its boxes are wider
@@ -48,15 +48,14 @@ def _heatmap() -> dict:
     boxes = alt.Chart().encode(x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=tooltip)
     text = alt.Chart().encode(x="x_middle:Q", y="y_middle:Q", text=alt.Text("text:N"), tooltip=tooltip)
     legend = alt.Color("checkpoint:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))
-    chart = alt.layer(
+    chart = Overlay(data=alt.NamedData("words"), layer=[
         boxes.transform_filter(there).mark_rect(cornerRadius=3).encode(color=colour),
         boxes.transform_filter(absent).mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[3, 3]),
         text.transform_filter(there).mark_text(fontSize=FONT).encode(color=dark),
         text.transform_filter(absent).mark_text(fontSize=FONT, color=NEUTRAL),
         alt.Chart(alt.NamedData("marks")).mark_text(fontSize=FONT + 4).encode(
             x="x:Q", y="y_middle:Q", text="mark:N", color=legend, tooltip=["checkpoint:N"]),
-        data=alt.NamedData("words"),
-    ).resolve_scale(color="independent")
+    ]).resolve_scale(color="independent")
     return still(chart, "$title", BOX).configure_view(stroke=None).to_dict() | {"height": "$height"}
 
 
@@ -118,6 +117,6 @@ def _grid(n_layers: int, known: bool) -> dict:
     ]
     subtitle = "Beside each word its gold label. Framed: from this layer on, and not before, it stays right" if known \
         else "Of a typed sentence no gold labels are known: right and wrong cannot be told"
-    chart = alt.layer(*layers, data=alt.NamedData("cells")).resolve_scale(color="independent")
+    chart = Overlay(layer=layers, data=alt.NamedData("cells")).resolve_scale(color="independent")
     chart = still(chart, "The probe's label by layer", CELL, subtitle).configure_view(stroke=None)
     return chart.to_dict() | {"height": "$height"}

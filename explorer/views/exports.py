@@ -33,7 +33,8 @@ def table_files(neurons: Neurons, title: str, table: pd.DataFrame, **settings: o
 
 def chart_files(neurons: Neurons, title: str, spec: dict, **settings: object) -> None:
     """A chart as SVG and PNG; settings as for a table."""
-    _files(title, file_name(origin(neurons, title, **settings), settings), {
+    made_of = origin(neurons, title, **settings, chart=digest(spec))
+    _files(title, file_name(made_of, settings), {
         "svg": (partial(export.svg, spec), "image/svg+xml"), "png": (partial(export.png, spec), "image/png")},
         ":material/image:")
 

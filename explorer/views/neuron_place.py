@@ -1,7 +1,6 @@
-"""What the sections of the Neurons page share: what they are of, their choices, their lists and their pictures."""
-from collections.abc import Callable, Sequence
+"""What the sections of the Neurons page share: what they are of, their choices and their lists."""
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -9,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from explorer import cached
-from explorer.charts.export import at_position, png, svg
 from explorer.neurons.analysis import PARTS, Neurons, NeuronsRequest
 from explorer.views.evidence import behind
 from explorer.views.progress import begun, start
@@ -84,14 +82,3 @@ def listed(place: Place, rows: pd.DataFrame, key: str) -> None:
     rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
     names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
     st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})
-
-
-def pictures(charts: dict[str, dict], layer: int, k: int, ks: Sequence[int]) -> None:
-    """Each chart at this position as SVG and PNG."""
-    with st.container(horizontal=True):
-        for name, spec in charts.items():
-            at = at_position(spec, layer, k, ks)
-            for ending, draw, mime in (("svg", svg, "image/svg+xml"), ("png", png, "image/png")):
-                st.download_button(f"{name.capitalize()} as {ending.upper()}", partial(draw, at), f"{name}.{ending}",
-                                   mime, key=f"{name} {ending}", on_click="ignore", type="tertiary",
-                                   icon=":material/image:")

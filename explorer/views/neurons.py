@@ -5,9 +5,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from explorer import cached
+from explorer.charts.export import at_position
 from explorer.neurons.analysis import Neurons
 from explorer.views import neuron_sections as sections
-from explorer.views.neuron_place import Follow, Place, pictures
+from explorer.views.exports import chart_files
+from explorer.views.neuron_place import Follow, Place
 from explorer.views.studies import compared, opened
 
 SECTIONS: dict[str, Callable[[Place], Follow]] = {
@@ -49,4 +51,5 @@ def _position(neurons: Neurons, follow: Follow, files: DeltaGenerator) -> None:
     k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
     charts = follow(layer, k)
     with files:
-        pictures(charts, layer, k, ks)
+        for title, spec in charts.items():
+            chart_files(neurons, title, at_position(spec, layer, k, ks), layer=layer, k=k)
