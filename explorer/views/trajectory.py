@@ -38,7 +38,7 @@ def show() -> None:
 def _without(study: Study | None, along: list[Summary]) -> None:
     st.title("How knowledge moves while a model learns", anchor=False)
     st.markdown(f"{'No study is open' if study is None else 'The open study has no run in it'}. This page takes a "
-                f"study of several checkpoints of one fine-tuning run{', such as' if along else ''}")
+                f"study of several checkpoints of one fine-tuning run{', such as' if along else '.'}")
     for known in along:
         st.button(plain(known.title), key=f"open {known.key}", icon=":material/timeline:",
                   on_click=address.put, args=("study", known.key))
