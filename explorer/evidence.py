@@ -16,7 +16,20 @@ from explorer.probe import Probe, from_arrays
 from explorer.ranking import Ranking, lca
 from explorer.specs import InputError, LayerSpec, ProbeSpec, Progress, WordsSpec, silent
 from explorer.store import Store
-from explorer.study import SPLITS, Study, run_study
+from explorer.study import SPLITS, Study, StudyRequest, run_study
+
+
+@dataclass(frozen=True)
+class RestoreRequest:
+    """What a user asks for: what lies behind the finished study of this key, as it was computed."""
+
+    key: str
+    study: StudyRequest  # of that study
+
+    @classmethod
+    def from_dict(cls, fields: dict) -> RestoreRequest:
+        """The request that dataclasses.asdict, or its JSON, was made of."""
+        return cls(fields["key"], StudyRequest.from_dict(fields["study"]))
 
 
 class Missing(InputError):

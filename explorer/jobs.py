@@ -48,6 +48,7 @@ class Job:
     message: str = ""  # why it failed
     result: str = ""  # the study's key, of a run at work as far as it came; of other jobs, the folder they filled
     log_tail: str = ""
+    cancelling: bool = False  # at work, and asked to stop
 
     @property
     def active(self) -> bool:
@@ -62,7 +63,7 @@ class Job:
 
 
 def submit(store: Store, request: Request) -> str:
-    """Start a job and return its id; a job that already waits or runs with the same request is returned instead."""
+    """Start a job and return its id; a job at work with the same request, not asked to stop, is returned instead."""
     return _submit(store, KINDS[type(request)], json.loads(json.dumps(dataclasses.asdict(request))))
 
 
@@ -74,7 +75,7 @@ def again(store: Store, job: Job) -> str:
 def _submit(store: Store, kind: str, wanted: dict) -> str:
     with store.lock("jobs"):
         for job in jobs(store):
-            if job.active and job.kind == kind and job.request == wanted:
+            if job.active and not job.cancelling and job.kind == kind and job.request == wanted:
                 return job.id
         job_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         folder = _folder(store, job_id)
@@ -105,8 +106,9 @@ def status(store: Store, job_id: str) -> Job:
     state = _state(folder)
     if state["state"] in ACTIVE and not alive(folder):
         state = _end(folder)
+    cancelling = state["state"] in ACTIVE and (folder / "cancel").exists()
     return Job(id=job_id, kind=request["kind"], request=request["request"], created=request["created"],
-               log_tail=_log_tail(folder), **state)
+               log_tail=_log_tail(folder), cancelling=cancelling, **state)
 
 
 def cancel(store: Store, job_id: str) -> None:

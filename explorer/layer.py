@@ -90,9 +90,9 @@ class _Fitting:
             on_progress(len(probes), total, "control task")
             self._controls(controls, lambda i, _, what: on_progress(len(probes) + i, total, what))
         if "description" in missing:
-            on_progress(total - 1, total, "description length")
             settings = dataclasses.replace(self.spec.probe, l2=self.whole.l2, l2_grid=())
-            bits = codelength(self.x["train"], self.y["train"], len(self.labels.inventory), settings)
+            bits = codelength(self.x["train"], self.y["train"], len(self.labels.inventory), settings,
+                              lambda i, n, what: on_progress(total - 1, total, what))
             self.arrays["description"] = np.array([bits])
 
     def _probe(self, k: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import pickle
 import re
 from collections.abc import Iterator, Sequence
@@ -115,6 +116,15 @@ def place(name: str) -> tuple[str, int] | None:
     """
     match = STEP.fullmatch(name)
     return (match[1], int(match[2]) * (1000 if match[3] else 1)) if match and match[1] else None
+
+
+def last_steps(names: Sequence[str]) -> list[str]:
+    """Of the checkpoints of one run, the one of the last step; a name without a step, the run's own, is of its end."""
+    runs: dict[str, tuple[float, str]] = {}
+    for name in names:
+        run, step = place(name) or (name, math.inf)
+        runs[run] = max(runs.get(run, (step, name)), (step, name))
+    return [name for _, name in runs.values()]
 
 
 def expand(names: Sequence[str]) -> tuple[str, ...]:

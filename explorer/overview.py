@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
 import pandas as pd
 
+from explorer.models import last_steps
 from explorer.patterns import (
     Verdict,
     bert_keeps_deeper,
@@ -20,13 +22,13 @@ from explorer.patterns import (
     together,
 )
 from explorer.starter.studies import TRAIN
-from explorer.study import StudyRequest, Summary, short_name
+from explorer.study import StudyRequest, Summary, short_name, unusual
 from explorer.tasks import TASKS
 from explorer.untrained import tuned
 
-ARCHITECTURES = {  # words that a model's name tells its architecture by, the longer before those they end in
-    "distilroberta": "DistilRoBERTa", "roberta": "RoBERTa", "distilbert": "DistilBERT", "albert": "ALBERT",
-    "deberta": "DeBERTa", "electra": "ELECTRA", "xlnet": "XLNet", "minilm": "MiniLM", "bert": "BERT",
+ARCHITECTURES = {  # by transformers' name of the type
+    "bert": "BERT", "roberta": "RoBERTa", "xlnet": "XLNet", "distilbert": "DistilBERT", "albert": "ALBERT",
+    "electra": "ELECTRA", "deberta": "DeBERTa", "deberta-v2": "DeBERTa",
 }
 
 PUBLISHED = ("bert", "roberta", "xlnet")  # of the published study, in its order
@@ -39,9 +41,9 @@ class Pair:
     key: str  # of the study
     base: str
     finetuned: str  # of several steps, the last
-    architecture: str  # a key of ARCHITECTURES, or the model's short name
+    architecture: str  # as transformers calls the type, or the model's short name
     task: str  # a key of TASKS, or the checkpoint's short name
-    sample: int | None = None  # sentences per split that the study was of; None: all
+    unusual: str = ""  # of the study's settings, see study.unusual
 
     @property
     def titles(self) -> tuple[str, str]:
@@ -52,7 +54,7 @@ class Pair:
     @property
     def heading(self) -> str:
         """Of its chart."""
-        return f"{self.titles[1]}, sample of {self.sample} sentences" if self.sample else self.titles[1]
+        return ", ".join(filter(None, (self.titles[1], self.unusual)))
 
 
 def corpus_name(request: StudyRequest) -> str:
@@ -72,11 +74,6 @@ def tuned_name(request: StudyRequest) -> str:
     return ", ".join(short_name(name) for name in names)
 
 
-def architecture(name: str) -> str:
-    """What a model's name says of its architecture."""
-    return next((word for word in ARCHITECTURES if word in name.lower()), short_name(name))
-
-
 def task(name: str) -> str:
     """What a checkpoint's name says of its task: runs/SST-2/checkpoint-40 is sst2."""
     for key in TASKS:
@@ -88,16 +85,17 @@ def task(name: str) -> str:
 def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
     """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task.
 
-    One of all sentences goes before one of a sample.
+    One with the usual settings goes before others, such as one of a sample.
     """
     found: dict[tuple[str, str], Pair] = {}
-    for study in sorted(studies, key=lambda study: study.request.corpus.limit is not None):
+    for study in sorted(studies, key=lambda study: bool(unusual(study.request))):
         request = study.request
-        if (request.corpus.property, corpus_name(request)) == (label, corpus):
-            last = tuned(request)[-1]
+        if (request.corpus.property, corpus_name(request)) != (label, corpus):
+            continue
+        for last in last_steps(tuned(request)):
             on = study.tasks.get(last) or task(last)
             found.setdefault((request.base, on), Pair(
-                study.key, request.base, last, architecture(request.base), on, request.corpus.limit))
+                study.key, request.base, last, study.architecture or short_name(request.base), on, unusual(request)))
     return sorted(found.values(), key=lambda pair: (
         _place(pair.architecture, PUBLISHED), pair.base, _place(pair.task, [*TASKS]), pair.task))
 
@@ -114,10 +112,10 @@ def summary(tables: dict[Pair, pd.DataFrame]) -> str:
     parts = [halves(layers) for layers in tables.values()]
     low = sum(most_kept(layers) in set(lower.layer) for layers, (lower, _) in zip(tables.values(), parts, strict=True))
     lower, upper = (sum(half[i].delta.mean() for half in parts) / len(parts) for i in (0, 1))
-    architecture, task = most.titles
+    model, task = model_names(tables)[most.base], most.titles[1]
     return (
         f"In the last layer fine-tuning lowers accuracy in {falls} of {cases(len(tables))} and raises it in {rises}, "
-        f"beyond chance; it moves it most in {architecture} on {task}, by {points(last[most].delta)} points "
+        f"beyond chance; it moves it most in {model} on {task}, by {points(last[most].delta)} points "
         f"({points(last[most].low)} to {points(last[most].high)}). "
         f"The block that keeps the most is one of the lower half in {low} of {len(tables)}; on average accuracy "
         f"changes by {points(lower)} points in the lower half of the blocks and by {points(upper)} in the upper half."
@@ -126,15 +124,29 @@ def summary(tables: dict[Pair, pd.DataFrame]) -> str:
 
 def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str, Verdict]]]:
     """Each pattern of the published study over all pairs, and case by case."""
+    names = model_names(tables)
     by_model: dict[str, dict[str, pd.DataFrame]] = {}
-    by_task: dict[str, dict[str, pd.DataFrame]] = {}
     for pair, layers in tables.items():
         by_model.setdefault(pair.base, {})[pair.task] = layers
-        by_task.setdefault(pair.titles[1], {})[pair.architecture] = layers
+    deeper: dict[str, Verdict] = {}
+    for task in dict.fromkeys(pair.titles[1] for pair in tables):
+        on = {pair: layers for pair, layers in tables.items() if pair.titles[1] == task}
+        berts, others = ({names[pair.base]: layers for pair, layers in on.items() if pair.architecture in wanted}
+                         for wanted in (PUBLISHED[:1], PUBLISHED[1:]))
+        deeper |= {f"{name} on {task}" if len(berts) > 1 else task: bert_keeps_deeper({name: layers}, others)
+                   for name, layers in berts.items()} or {task: bert_keeps_deeper({}, others)}
     found = [
-        {" on ".join(pair.titles): change_is_in_the_higher_layers(layers) for pair, layers in tables.items()},
+        {f"{names[pair.base]} on {pair.titles[1]}": change_is_in_the_higher_layers(layers)
+         for pair, layers in tables.items()},
         {short_name(model): tasks_differ(tasks) for model, tasks in by_model.items()},
-        {task: bert_keeps_deeper(families) for task, families in by_task.items()},
+        deeper,
     ]
     return [(together(list(one.values())), one) for one in found]
+
+
+def model_names(found: Iterable[Pair]) -> dict[str, str]:
+    """By model: its architecture's name, or its own where another of them has the same architecture."""
+    architectures = {pair.base: pair.titles[0] for pair in found}
+    count = Counter(architectures.values())
+    return {base: name if count[name] == 1 else short_name(base) for base, name in architectures.items()}
 

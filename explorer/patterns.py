@@ -110,22 +110,21 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     return Verdict(pattern, verdict, f"delta in the last layer, in points: {figures}")
 
 
-def bert_keeps_deeper(by_family: dict[str, pd.DataFrame]) -> Verdict:
-    """BERT's last kept layer is deeper than RoBERTa's and XLNet's; by_family holds layer_tables of one task.
+def bert_keeps_deeper(bert: dict[str, pd.DataFrame], others: dict[str, pd.DataFrame]) -> Verdict:
+    """A BERT's last kept layer is deeper than RoBERTas' and XLNets': layer_tables of one task, by model.
 
     A layer is surely kept, or lost, where its interval lies on one side of the loss that counts.
     """
     pattern = "BERT keeps linguistic knowledge deeper than RoBERTa and XLNet do."
-    depth = {family: kept_depth(layers) for family, layers in by_family.items()}
-    if "bert" not in depth or len(depth) < 2:
-        return Verdict(pattern, UNTESTED, "it takes BERT and another architecture")
-    least, most = ({family: kept_depth(layers, bound) for family, layers in by_family.items()}
-                   for bound in ("low", "high"))
-    others = [family for family in depth if family != "bert"]
-    verdict = SEEN if least["bert"] > max(most[family] for family in others) else \
-        NOT_SEEN if most["bert"] <= max(least[family] for family in others) else UNDECIDED
-    figures = ", ".join(f"{family} {_depth(value)} ({_depth(least[family])} to {_depth(most[family])})"
-                        for family, value in depth.items())
+    if not (bert and others):
+        return Verdict(pattern, UNTESTED, "it takes BERT, and RoBERTa or XLNet")
+    depth, least, most = ({name: kept_depth(layers, bound) for name, layers in (bert | others).items()}
+                          for bound in ("delta", "low", "high"))
+    name, = bert
+    verdict = SEEN if least[name] > max(most[other] for other in others) else \
+        NOT_SEEN if most[name] <= max(least[other] for other in others) else UNDECIDED
+    figures = ", ".join(f"{model} {_depth(value)} ({_depth(least[model])} to {_depth(most[model])})"
+                        for model, value in depth.items())
     return Verdict(pattern, verdict, f"last layer up to which no probe loses over {100 * KEPT:.0f} point: {figures}")
 
 

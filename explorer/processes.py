@@ -16,7 +16,7 @@ STARTING = 30.0  # seconds that a launcher may take to be there
 def of_process(folder: Path, pid: int) -> None:
     """Write down that a process of this host has the job, and what tells it from a later one with the same number."""
     write(folder / "process.json", {"host": socket.gethostname(), "pid": pid,
-                                    "started": psutil.Process(pid).create_time()})
+                                    "started": _started(psutil.Process(pid))})
 
 
 def of_slurm(folder: Path, number: str) -> None:
@@ -32,7 +32,10 @@ def write(path: Path, content: dict) -> None:
 
 
 def alive(folder: Path) -> bool:
-    """Whether the job waits or runs, by SLURM's word or its process's; one on another host is taken at its own."""
+    """Whether the job waits or runs, by SLURM's word or its process's.
+
+    One on another host is taken at its own, until it is asked to stop: that host may be no more.
+    """
     if number := slurm_number(folder):
         return _in_slurm(number, int(time.monotonic() // ASK_SLURM_EVERY))
     if not started(folder):  # its launcher is being started this moment, or whoever should have done so was killed
@@ -40,12 +43,17 @@ def alive(folder: Path) -> bool:
         return asked < STARTING and not (folder / "cancel").exists()
     process = json.loads((folder / "process.json").read_text())
     if process["host"] != socket.gethostname():
-        return True
+        return not (folder / "cancel").exists()
     try:
         found = psutil.Process(process["pid"])
-        return found.create_time() == process["started"] and found.status() != psutil.STATUS_ZOMBIE
+        return _started(found) == process["started"] and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def _started(process: psutil.Process) -> float:
+    """Seconds from the machine's start to the process's: its time of day changes when somebody sets the clock."""
+    return round(process.create_time() - psutil.boot_time(), 2)
 
 
 def started(folder: Path) -> bool:

@@ -16,7 +16,7 @@ import pandas as pd
 
 from explorer.all_layers import MOST, AllLayers, fits, stored
 from explorer.evidence import Evidence, Missing
-from explorer.models import place
+from explorer.models import last_steps
 from explorer.patterns import (
     KEPT,
     NOT_SEEN,
@@ -32,7 +32,7 @@ from explorer.patterns import (
 from explorer.specs import LayerSpec
 from explorer.stats import LEVEL, RESAMPLES, bounds, draws, resamples, simultaneous, sums
 from explorer.store import Store
-from explorer.study import Study, short_name, tasks_of
+from explorer.study import Study, short_name, tasks_of, unusual
 from explorer.untrained import tuned
 
 RISE = "Before fine-tuning, accuracy rises from layer 0."
@@ -53,9 +53,9 @@ class Pair:
 
     @property
     def name(self) -> str:
-        corpus = self.study.request.corpus
-        sample = f", sample of {corpus.limit} sentences" if corpus.limit else ""
-        return f"{corpus.property}: {short_name(self.study.base)} → {short_name(self.finetuned)}{sample}"
+        request = self.study.request
+        pair = f"{request.corpus.property}: {short_name(request.base)} → {short_name(self.finetuned)}"
+        return ", ".join(filter(None, (pair, unusual(request))))
 
     @property
     def task(self) -> str | None:
@@ -79,7 +79,7 @@ def pairs(studies: Sequence[Study]) -> list[Pair]:
     found: dict[tuple[LayerSpec, LayerSpec], Pair] = {}
     for study in studies:
         specs = dict(study.spec.checkpoints)
-        for name in _last_steps(tuned(study.request)):
+        for name in last_steps(tuned(study.request)):
             found.setdefault((specs[study.base], specs[name]), Pair(study, name))
     return list(found.values())
 
@@ -221,15 +221,6 @@ def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]
         study = group[0].study
         by_task = {pair.task: layers[pair] for pair in sorted(group, key=lambda pair: pair.study.created) if pair.task}
         yield f"{study.request.corpus.property}: {short_name(study.base)}", tasks_differ(by_task)
-
-
-def _last_steps(names: Sequence[str]) -> list[str]:
-    """Of the checkpoints of one run, the one of the last step; a name without a step, the run's own, is of its end."""
-    runs: dict[str, tuple[float, str]] = {}
-    for name in names:
-        run, step = place(name) or (name, np.inf)
-        runs[run] = max(runs.get(run, (step, name)), (step, name))
-    return [name for _, name in runs.values()]
 
 
 def _accuracy(row: pd.Series) -> str:

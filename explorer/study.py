@@ -128,11 +128,27 @@ class Summary:
     shipped: bool  # with the explorer
     made_of: tuple[str, ...] = ()  # see StudySpec
     tasks: dict[str, str] = field(default_factory=dict, hash=False)  # of fine-tuned checkpoints, see tasks_of
+    architecture: str = ""  # of its pre-trained model, as transformers calls the type; empty where it is not known
 
 
 def tasks_of(made: dict) -> dict[str, str]:
     """What fine-tuned checkpoints were tuned on, keys of TASKS or other names, as far as their runs' records say it."""
     return {name: task_name(record["task"]) for name, record in made.get("tuning", {}).items() if record.get("task")}
+
+
+def unusual(request: StudyRequest) -> str:
+    """The settings that are not as they are unasked, in words: studies that differ in one do not compare."""
+    probe, usual = request.probe, ProbeSpec()
+    return ", ".join(text for differs, text in (
+        (request.corpus.limit, f"sample of {request.corpus.limit} sentences"),
+        (request.pooling != "last", f"{request.pooling} sub-word"),
+        (probe.l2_grid, "strength chosen on dev"),
+        (not probe.l2_grid and probe.l2 != usual.l2, f"L2 {probe.l2:g}"),
+        (probe.l1 != usual.l1, f"L1 {probe.l1:g}"),
+        (not probe.standardise, "not standardised"),
+        (probe.drop_outliers, "without outliers"),
+        (probe.seed != usual.seed, f"seed {probe.seed}"),
+    ) if differs)
 
 
 def title(request: StudyRequest) -> str:
@@ -167,15 +183,19 @@ def finished(store: Store) -> list[Summary]:
     found = []
     for key, spec, meta in store.tables("StudySpec"):
         try:
-            request = StudyRequest.from_dict(meta["request"])
+            request, made = StudyRequest.from_dict(meta["request"]), meta.get("made", {})
         except (KeyError, TypeError):  # of a version that asked for other things: to be run again
             continue
         found.append(Summary(key, title(request), meta["created"], request, bool(meta.get(SHIPPED)),
-                             StudySpec.from_dict(spec).made_of, tasks_of(meta.get("made", {}))))
+                             StudySpec.from_dict(spec).made_of, tasks_of(made), _architecture(made, request.base)))
     grown = {(dataclasses.replace(summary.request, finetuned=summary.request.finetuned[:n]), summary.made_of[:n + 2])
              for summary in found for n in range(1, len(summary.request.finetuned))}
     return sorted((summary for summary in found if (summary.request, summary.made_of) not in grown),
                   key=lambda summary: summary.created, reverse=True)
+
+
+def _architecture(made: dict, base: str) -> str:
+    return str(made.get("models", {}).get(base, {}).get("type", ""))
 
 
 def load(store: Store, key: str, rows: list[tuple] | None = None) -> Study:
@@ -223,7 +243,9 @@ def run_study(request: StudyRequest, store: Store, on_progress: Progress = silen
     table = tabulate(fitted, labels, wanted, control, seed)
     study_spec = StudySpec(specs, k, wanted.control, wanted.description)
     notes = (*labels.notes, *_outliers(fitted), *_unfinished(fitted, k))
-    study = Study(study_spec.key(), table, study_spec, request, notes, _now(), _made(labels, checkpoints))
+    known = store.table_by_key(study_spec.key())
+    created = known.meta["created"] if known else _now()
+    study = Study(study_spec.key(), table, study_spec, request, notes, created, _made(labels, checkpoints))
     store.put_table(study_spec, table, {
         "what": f"study: {study.title}", "request": dataclasses.asdict(request), "notes": notes,
         "created": study.created, "made": study.made,

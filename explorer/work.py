@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from explorer.downloads import DOWNLOADS, DownloadRequest, fetch
+from explorer.evidence import Evidence, RestoreRequest
 from explorer.neurons.analysis import NeuronsRequest, run_neurons
 from explorer.runs import FinetuneRequest, Run
 from explorer.scoring import ScorecardRequest, complete
 from explorer.store import Store
-from explorer.study import StudyRequest, run_study
+from explorer.study import StudyRequest, load, run_study
 from explorer.untrained import UntrainedRequest
 
 
@@ -78,18 +79,25 @@ def _untrained(request: dict, store: Store, report: Report) -> str:
     return run_study(UntrainedRequest.from_dict(request).of, store, report).key
 
 
+def _restore(request: dict, store: Store, report: Report) -> str:
+    key = RestoreRequest.from_dict(request).key
+    Evidence(store, load(store, key)).restore(report)
+    return key
+
+
 def _scorecard(request: dict, store: Store, report: Report) -> str:
     complete(ScorecardRequest.from_dict(request), store, report)
     return str(store.root)
 
 
 Request = StudyRequest | FinetuneRequest | RunRequest | DownloadRequest | NeuronsRequest | ScorecardRequest \
-    | UntrainedRequest
+    | UntrainedRequest | RestoreRequest
 KINDS: dict[type[Request], str] = {
     StudyRequest: "study", FinetuneRequest: "finetune", RunRequest: "run", DownloadRequest: "download",
     NeuronsRequest: "neurons", ScorecardRequest: "scorecard", UntrainedRequest: "untrained",
+    RestoreRequest: "restore",
 }
 WORK: dict[str, Callable[[dict, Store, Report], str]] = {
     "study": _study, "finetune": _finetune, "run": _run, "download": _download, "neurons": _neurons,
-    "scorecard": _scorecard, "untrained": _untrained,
+    "scorecard": _scorecard, "untrained": _untrained, "restore": _restore,
 }

@@ -15,7 +15,7 @@ import pytest
 from explorer import jobs
 from explorer.corpus import CorpusRequest
 from explorer.neurons.analysis import Neurons
-from explorer.processes import slurm_number
+from explorer.processes import alive, of_process, slurm_number
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.store import Store
@@ -97,6 +97,22 @@ def test_a_killed_job_is_failed_and_can_be_run_again(store: Store, long_request:
     assert wait(store, again, over).state == "cancelled"
 
 
+def test_what_is_asked_again_while_it_stops_is_another_job(store: Store, long_request: StudyRequest) -> None:
+    first = jobs.submit(store, long_request)
+    wait(store, first, lambda job: job.state == "running" and job.done > 0)
+    stopped = psutil.Process(json.loads((store.root / "jobs" / first / "process.json").read_text())["pid"])
+    stopped.suspend()  # as if in the middle of a long step
+    jobs.cancel(store, first)
+    assert jobs.status(store, first).cancelling
+    second = jobs.submit(store, long_request)
+    assert second != first
+    assert jobs.submit(store, long_request) == second
+    stopped.resume()
+    assert wait(store, first, over).state == "cancelled"
+    jobs.cancel(store, second)
+    assert wait(store, second, over).state == "cancelled"
+
+
 def test_bad_input_is_the_message_of_a_failed_job(store: Store, request_: StudyRequest) -> None:
     bad = dataclasses.replace(request_, base="/no/such/folder")
     job = wait(store, jobs.submit(store, bad), over)
@@ -118,6 +134,29 @@ def test_a_job_that_was_never_started_holds_up_no_other(store: Store, request_: 
     job = jobs.status(store, folder.name)
     assert job.state == ("cancelled" if cancelled else "failed")
     assert cancelled or "No process was started" in job.message
+
+
+def test_a_job_of_a_host_that_is_no_more_can_be_cancelled(store: Store, request_: StudyRequest) -> None:
+    folder = store.root / "jobs" / "20200101-000000-abcdef"
+    folder.mkdir(parents=True)
+    asked = {"kind": "study", "request": dataclasses.asdict(request_), "created": 0}
+    (folder / "request.json").write_text(json.dumps(asked))
+    (folder / "process.json").write_text(json.dumps({"host": "another", "pid": 1, "started": 0.0}))
+    assert jobs.status(store, folder.name).active
+    jobs.cancel(store, folder.name)
+    assert jobs.status(store, folder.name).state == "cancelled"
+
+
+def test_who_has_a_job_is_known_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_process(tmp_path, os.getpid())
+    assert alive(tmp_path)
+    before = psutil.boot_time()  # from which Linux reckons all times of processes
+    monkeypatch.setattr(psutil, "boot_time", lambda: before + 3600)
+    monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: before + 3600)
+    assert alive(tmp_path)
+    written = json.loads((tmp_path / "process.json").read_text())
+    (tmp_path / "process.json").write_text(json.dumps(written | {"started": written["started"] - 1}))
+    assert not alive(tmp_path)  # another process, of the same number
 
 
 @pytest.mark.parametrize("name", ["../../etc", "20200101-000000-abcdef", ""])

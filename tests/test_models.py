@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging
 
 from explorer import models
-from explorer.models import LONGEST, check_pair, load, resolve, steps
+from explorer.models import LONGEST, check_pair, last_steps, load, resolve, steps
 from explorer.specs import InputError
 from tests.tiny import FAMILIES, POSITIONS, reconfigure
 
@@ -255,3 +255,11 @@ def test_the_longest_sentence(bert: Path, fields: dict, length: int) -> None:
     path = bert / "tokenizer_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": 77}))
     assert resolve(str(bert)).max_length == length
+
+
+def test_the_last_step_of_each_run_stands_for_it() -> None:
+    assert last_steps(["a/checkpoint-1", "a/checkpoint-9", "hub/b", "c/checkpoint-2"]) == [
+        "a/checkpoint-9", "hub/b", "c/checkpoint-2"]
+    assert last_steps(["a/checkpoint-40", "a/checkpoint-10", "hub/b@step3000", "hub/b@step1000"]) == [
+        "a/checkpoint-40", "hub/b@step3000"]
+    assert last_steps(["starter-bert-sst2", "starter-bert-sst2/checkpoint-526"]) == ["starter-bert-sst2"]

@@ -8,7 +8,6 @@ from explorer.charts.overview import multiples
 from explorer.corpus import CorpusRequest
 from explorer.overview import (
     Pair,
-    architecture,
     corpus_name,
     pairs,
     published,
@@ -17,6 +16,7 @@ from explorer.overview import (
     tuned_name,
 )
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, UNTESTED, most_kept
+from explorer.specs import ProbeSpec
 from explorer.study import StudyRequest, Summary, tasks_of
 from tests.test_patterns import layers
 
@@ -28,16 +28,10 @@ def request(base: str = "starter-bert", *finetuned: str, train: str = "en_ewt-ud
 
 def listed(*requests: StudyRequest) -> list[Summary]:
     """As the store lists them: the newest first."""
-    found = [Summary(f"key{i}", "", f"2030-01-0{i + 1}", one, False) for i, one in enumerate(requests)]
+    types = {"starter-bert": "bert", "starter-roberta": "roberta", "xlnet": "xlnet"}
+    found = [Summary(f"key{i}", "", f"2030-01-0{i + 1}", one, False, architecture=types.get(one.base, ""))
+             for i, one in enumerate(requests)]
     return found[::-1]
-
-
-@pytest.mark.parametrize(("name", "told"), [
-    ("starter-bert", "bert"), ("FacebookAI/roberta-base", "roberta"), ("xlnet/xlnet-base-cased", "xlnet"),
-    ("distilbert-base-uncased", "distilbert"), ("/models/all-MiniLM-L6-v2", "minilm"), ("my/own", "my/own"),
-])
-def test_the_architecture_by_name(name: str, told: str) -> None:
-    assert architecture(name) == told
 
 
 @pytest.mark.parametrize(("name", "told"), [
@@ -77,6 +71,15 @@ def test_the_newest_study_of_a_pair_counts_and_of_steps_the_last() -> None:
     assert [(pair.key, pair.finetuned) for pair in found] == [("key1", steps[1])]
 
 
+def test_a_study_of_two_runs_counts_for_both_and_unusual_settings_come_last() -> None:
+    two = request("starter-bert", "runs/sst2/checkpoint-8", "runs/sst2/checkpoint-9", "runs/mrpc/checkpoint-5")
+    raw = dataclasses.replace(request("starter-bert"), probe=ProbeSpec(standardise=False), pooling="mean")
+    found = pairs(listed(two, raw), "upos", "en_ewt-ud")
+    assert [(pair.key, pair.finetuned) for pair in found] == [("key0", two.finetuned[1]), ("key0", two.finetuned[2])]
+    alone, = pairs(listed(raw), "upos", "en_ewt-ud")
+    assert alone.heading == "SST-2, mean sub-word, not standardised"
+
+
 def test_a_run_says_itself_what_it_was_tuned_on_and_a_sample_is_told() -> None:
     asked = request("starter-bert", "starter-bert-e354ac/checkpoint-2")
     sample = dataclasses.replace(asked, corpus=dataclasses.replace(asked.corpus, limit=20))
@@ -87,7 +90,7 @@ def test_a_run_says_itself_what_it_was_tuned_on_and_a_sample_is_told() -> None:
 
 
 def pair(model: str, on: str) -> Pair:
-    return Pair("", f"starter-{model}", f"starter-{model}-{on}", model, on)
+    return Pair("", f"starter-{model}", f"starter-{model}-{on}", model.rstrip("2"), on)
 
 
 def cases(**deltas: tuple[float, ...]) -> dict[Pair, pd.DataFrame]:
@@ -114,6 +117,15 @@ def test_it_can_say_not_seen() -> None:
     found = published(cases(bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -3, -3)))
     assert [all_of_it.verdict for all_of_it, _ in found] == [NOT_SEEN, NOT_SEEN, UNTESTED]
     assert found[0][0].because == "not seen in 2 of 2 cases"
+
+
+def test_models_of_one_architecture_each_have_their_say() -> None:
+    tables = cases(bert_sst2=(0, 0, 0, 0, 0), bert2_sst2=(0, -4, -4, -9, -9), roberta_sst2=(0, 0, -4, -4, -4))
+    (_, forget), _, (_, deeper) = published(tables)
+    assert list(forget) == ["starter-bert on SST-2", "starter-bert2 on SST-2", "RoBERTa on SST-2"]
+    assert {name: one.verdict for name, one in deeper.items()} == {
+        "starter-bert on SST-2": SEEN, "starter-bert2 on SST-2": NOT_SEEN}
+    assert "most in starter-bert2 on SST-2" in summary(tables)
 
 
 def test_it_can_say_seen() -> None:

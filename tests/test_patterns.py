@@ -81,14 +81,14 @@ def test_the_depth_that_is_kept(deltas: tuple[float, ...], depth: int) -> None:
     ((0, 0, -5), [], UNTESTED),
 ])
 def test_who_keeps_deeper(bert: tuple, others: list[tuple], verdict: str) -> None:
-    families = {"bert": layers(*bert)} | {f"other {i}": layers(*deltas) for i, deltas in enumerate(others)}
-    assert bert_keeps_deeper(families).verdict == verdict
+    found = bert_keeps_deeper({"BERT": layers(*bert)}, {str(i): layers(*deltas) for i, deltas in enumerate(others)})
+    assert found.verdict == verdict
 
 
 def test_a_depth_is_told_with_what_the_intervals_leave_open() -> None:
-    found = bert_keeps_deeper({"bert": layers(0, 0, -0.9), "xlnet": layers(0, 0, -1.1)})
+    found = bert_keeps_deeper({"BERT": layers(0, 0, -0.9)}, {"XLNet": layers(0, 0, -1.1)})
     assert found.verdict == UNDECIDED
-    assert found.because.endswith("bert 2 (1 to 2), xlnet 1 (1 to 2)")
+    assert found.because.endswith("BERT 2 (1 to 2), XLNet 1 (1 to 2)")
 
 
 def test_the_sentences_tell_the_figures() -> None:

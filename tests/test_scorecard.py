@@ -17,7 +17,6 @@ from explorer.methods import BIBTEX, bibtex, paragraph
 from explorer.patterns import NOT_SEEN, SEEN, UNDECIDED, UNTESTED
 from explorer.scorecard import (
     Pair,
-    _last_steps,
     _tasks,
     ordered,
     pairs,
@@ -78,14 +77,6 @@ def test_gains_over_layer_0_are_paired(evidence: Evidence, tmp_path: Path) -> No
     assert found.verdict in (UNDECIDED, NOT_SEEN)  # layer 0 knows it all: the form determines the label
     assert "100.0%" in found.because
     assert rises_paired(Evidence(Store(tmp_path), evidence.study)) is None
-
-
-def test_the_last_step_of_each_run_stands_for_it() -> None:
-    assert _last_steps(["a/checkpoint-1", "a/checkpoint-9", "hub/b", "c/checkpoint-2"]) == [
-        "a/checkpoint-9", "hub/b", "c/checkpoint-2"]
-    assert _last_steps(["a/checkpoint-40", "a/checkpoint-10", "hub/b@step3000", "hub/b@step1000"]) == [
-        "a/checkpoint-40", "hub/b@step3000"]
-    assert _last_steps(["starter-bert-sst2", "starter-bert-sst2/checkpoint-526"]) == ["starter-bert-sst2"]
 
 
 def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> None:

@@ -4,11 +4,9 @@ from datetime import datetime
 import streamlit as st
 
 from explorer import cached, jobs
-from explorer.specs import InputError
 from explorer.store import Store
 from explorer.views import links
-from explorer.views.messages import problem
-from explorer.views.progress import NAMES, OF_STUDIES, at_work, duration, named
+from explorer.views.progress import NAMES, OF_STUDIES, at_work, duration, go_on, named
 
 POLL = 1.0  # seconds
 SHOWN = 40  # newest
@@ -59,12 +57,7 @@ def _over(store: Store, job: jobs.Job) -> None:
                 links.link("Open", "layers", ":material/layers:", study=job.result)
         stopped = job.state in ("failed", "cancelled")
         if stopped and button.button("Go on", key=f"again {job.id}", width="stretch", icon=":material/replay:"):
-            try:
-                jobs.again(store, job)
-            except InputError as error:
-                problem("It could not be started", str(error))
-            else:
-                st.rerun()
+            go_on(store, job)
         if job.message:
             st.text(job.message)
         _log(job)

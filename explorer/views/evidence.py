@@ -2,7 +2,7 @@
 import streamlit as st
 
 from explorer import cached
-from explorer.evidence import Evidence
+from explorer.evidence import Evidence, RestoreRequest
 from explorer.store import Store
 from explorer.study import Study
 from explorer.views.progress import begun, start
@@ -23,11 +23,12 @@ def behind(store: Store, study: Study) -> Evidence | None:
     """The study's evidence if the cache has all of it; else say so, offer to restore it, and return None."""
     if cached.complete(store.root, study.key, _changed(store)):
         return Evidence(store, study)
+    request = RestoreRequest(study.key, study.request)
     with st.container(border=True):
         shipped = any(summary.shipped and summary.key == study.key for summary in finished(store))
         st.markdown(SHIPPED if shipped else GONE)
         st.button("Compute them again", type="primary", icon=":material/restart_alt:", key="restore",
-                  on_click=start, args=(store, study.request), disabled=begun(store, study.request))
+                  on_click=start, args=(store, request), disabled=begun(store, request))
     return None
 
 

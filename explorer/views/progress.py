@@ -6,6 +6,7 @@ import streamlit as st
 
 from explorer import jobs
 from explorer.downloads import DOWNLOADS
+from explorer.evidence import RestoreRequest
 from explorer.specs import InputError
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name, title
@@ -16,8 +17,9 @@ from explorer.views.messages import problem
 POLL = 1.0  # seconds
 SHOWN = 2  # jobs above every page, the oldest first
 NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
-         "neurons": "analysis of neurons", "scorecard": "scorecard", "untrained": "random weights"}
-OF_STUDIES = ("study", "run")  # kinds whose result is a study's key
+         "neurons": "analysis of neurons", "scorecard": "scorecard", "untrained": "random weights",
+         "restore": "what lies behind a study"}
+OF_STUDIES = ("study", "run", "restore")  # kinds whose result is a study's key
 
 
 def start(store: Store, request: jobs.Request) -> None:
@@ -31,7 +33,7 @@ def start(store: Store, request: jobs.Request) -> None:
 def begun(store: Store, request: jobs.Request) -> bool:
     """Whether a job for just this is at work: the button that starts it then waits."""
     wanted = json.loads(json.dumps(dataclasses.asdict(request)))
-    return any(job.active and job.request == wanted for job in jobs.jobs(store))
+    return any(job.active and not job.cancelling and job.request == wanted for job in jobs.jobs(store))
 
 
 def show(store: Store) -> None:
@@ -66,7 +68,7 @@ def at_work(store: Store, job: jobs.Job) -> None:
     with text:
         st.markdown(f"**{NAMES[job.kind].capitalize()}: {_state(job).lower()}**")
         st.text(named(job))
-    if button.button("Cancel", key=f"cancel {job.id}", width="stretch"):
+    if button.button("Cancel", key=f"cancel {job.id}", width="stretch", disabled=job.cancelling):
         jobs.cancel(store, job.id)
         st.toast("Cancelling: the job stops at its next step, and what it has finished is kept.")
     st.progress(job.done / job.total if job.total else 0.0)
@@ -75,6 +77,8 @@ def at_work(store: Store, job: jobs.Job) -> None:
 
 
 def _state(job: jobs.Job) -> str:
+    if job.cancelling:
+        return "Stopping at its next step"
     if job.state == "queued":
         return "Waiting"
     left = job.seconds_left
@@ -101,18 +105,29 @@ def _ended(store: Store, job: jobs.Job) -> None:
                 icon=":material/cancel:")
     again, dismiss, _ = st.columns([1, 1, 4])
     if again.button("Go on", type="primary", width="stretch"):
-        st.query_params["job"] = jobs.again(store, job)
-        st.rerun()
+        go_on(store, job)
     dismiss.button("Dismiss", on_click=_dismiss, width="stretch")
     if job.log_tail:
         with st.expander("End of the job's log"):
             st.code(job.log_tail, language=None, wrap_lines=True)
 
 
+def go_on(store: Store, job: jobs.Job) -> None:
+    """Start it once more and name that in the address."""
+    try:
+        st.query_params["job"] = jobs.again(store, job)
+    except InputError as error:
+        problem("The job could not be started", str(error))
+    else:
+        st.rerun()
+
+
 def named(job: jobs.Job) -> str:
     """One line that tells what a job is of."""
     if job.kind == "study":
         return title(StudyRequest.from_dict(job.request))
+    if job.kind == "restore":
+        return title(RestoreRequest.from_dict(job.request).study)
     if job.kind == "untrained":
         return title(UntrainedRequest.from_dict(job.request).of)
     if job.kind == "download":

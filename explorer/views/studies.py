@@ -14,20 +14,11 @@ from explorer.overview import corpus_name, tuned_name
 from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
-from explorer.study import Study, StudyRequest, Summary, short_name
+from explorer.study import Study, StudyRequest, Summary, short_name, unusual
 from explorer.trajectory import gone_on
 from explorer.untrained import trained
 from explorer.views import steps
 from explorer.views.messages import problem
-
-
-def _version(request: StudyRequest) -> str:
-    """The settings that differ between studies of the same."""
-    sample = f"{request.corpus.limit} sentences, " if request.corpus.limit else ""
-    raw = "" if request.probe.standardise else ", not standardised"
-    outliers = ", without outliers" if request.probe.drop_outliers else ""
-    return f"{sample}{request.pooling} sub-word, L2 {request.probe.l2:g}, L1 {request.probe.l1:g}{raw}{outliers}"
-
 
 Facet = Callable[[Summary], Hashable]
 FACETS: dict[str, tuple[Facet, Callable[[Summary], str]]] = {  # a box: what tells studies apart, and its name
@@ -36,7 +27,7 @@ FACETS: dict[str, tuple[Facet, Callable[[Summary], str]]] = {  # a box: what tel
     "Property": (lambda study: study.request.corpus.property, lambda study: study.request.corpus.property),
     "Corpus": (lambda study: study.request.corpus.train, lambda study: corpus_name(study.request)),
     "Version": (lambda study: study.key, lambda study: f"{study.created[:16].replace('T', ' ')}, "
-                                                       f"{_version(study.request)}"),
+                                                       f"{unusual(study.request) or 'usual settings'}"),
 }
 WIDTHS = {"Model": 190, "Fine-tuned": 320, "Property": 130, "Corpus": 180, "Version": 260}  # pixels
 
@@ -112,7 +103,7 @@ def options(studies: Sequence[Summary], shown: Summary, box: str) -> dict[Hashab
 def _features(request: StudyRequest) -> tuple[Hashable, ...]:
     """What stays when a box changes; of checkpoints what is left of their name without the model's."""
     tuned = tuned_name(request).replace(short_name(request.base), "")
-    return request.base, tuned, request.corpus.property, request.corpus.train, _version(request)
+    return request.base, tuned, request.corpus.property, request.corpus.train, unusual(request)
 
 
 def _boxes(studies: Sequence[Summary], shown: Summary) -> None:
