@@ -1,17 +1,17 @@
 """One probe on the neurons of all layers together: what it knows, and where the neurons are that it weighs most."""
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from explorer.evidence import Evidence
-from explorer.probes import LayerProbes
+from explorer.neurons.parts import ALL, Retrain, words
 from explorer.ranking import lca
 from explorer.specs import LayerSpec, Progress, Spec, silent
 from explorer.store import ARRAYS
 from explorer.study import Study
+from explorer.wide import WideProbes, scores
 
 SHARE = 0.1  # of all neurons: the salient ones
 MOST = 10_000  # neurons that are fitted together: a base model's 13 layers
@@ -59,25 +59,22 @@ def compute(evidence: Evidence, checkpoint: str, on_progress: Progress = silent)
     Ranked by exact LCA of the probe on all. Raises Missing where the cache lacks the activations; takes as many neurons
     as fits says.
     """
-    train, test = (evidence.activations(checkpoint, split) for split in ("train", "test"))
-    x = {name: np.concatenate([part.layer(i)[part.kept] for i in range(part.n_layers)], axis=1)
-         for name, part in (("train", train), ("test", test))}
-    y = {name: evidence.codes(name)[part.kept] for name, part in (("train", train), ("test", test))}
     spec, settings = evidence.spec(checkpoint), evidence.settings(checkpoint)
-    if settings.drop_outliers:  # each layer's: of all layers together others would be far out
-        for layer in range(train.n_layers):
-            x["train"][:, layer * train.width + evidence.outliers(checkpoint, layer)] = 0.0
-    fitter = LayerProbes(x["train"], y["train"], len(evidence.labels()),
-                         dataclasses.replace(settings, drop_outliers=False))
-    whole = fitter.fit()
-    order, n = lca(whole.weight).order, max(1, round(SHARE * x["train"].shape[1]))
+    splits = words(evidence, checkpoint, ALL)
+    train, test = splits["train"], splits["test"]
+    on_progress(0, len(SETS), "probe on all neurons of all layers")
+    whole = WideProbes(train.layers, train.rows, train.y, len(evidence.labels()), settings).fit()
+    order, n = lca(whole.weight).order, max(1, round(SHARE * len(whole.neurons)))
     drawn = np.random.default_rng(spec.probe.seed).permutation(len(order))[:n]
-    sentences = np.unique(evidence.words("test").sentence.to_numpy()[test.kept], return_inverse=True)[1]
-    arrays = {"words": np.bincount(sentences), "layers": order[:n] // train.width}
-    for i, (name, neurons) in enumerate(zip(SETS, (None, order[:n], drawn, order[-n:]), strict=True)):
+    predicted = {"all": scores(whole, test.layers, test.rows).argmax(1)}
+    retrain = Retrain(splits, settings, whole, one_layer=False)
+    for i, (name, neurons) in enumerate(zip(SETS[1:], (order[:n], drawn, order[-n:]), strict=True), 1):
         on_progress(i, len(SETS), f"probe on {name} neurons of all layers")
-        probe = whole if neurons is None else fitter.fit(neurons, start=whole)
-        arrays[name] = np.bincount(sentences, probe.predict(x["test"]) == y["test"]).astype(np.int64)
+        fitter, x = retrain.on(neurons)
+        predicted[name] = fitter.fit().predict(x["test"])
+    sentences = np.unique(test.sentence, return_inverse=True)[1]
+    arrays = {"words": np.bincount(sentences), "layers": order[:n] // train.layers[0].shape[1],
+              **{name: np.bincount(sentences, found == test.y).astype(np.int64) for name, found in predicted.items()}}
     what = f"all layers together: {checkpoint}"
     evidence.store.put_arrays(AllLayersSpec(spec), arrays, {"what": what})
     return AllLayers({name: arrays[name] for name in SETS}, arrays["words"], arrays["layers"])

@@ -265,13 +265,14 @@ def neuron_table(root: Path, key: str, finetuned: str, what: str) -> Any:
 
 
 @st.cache_resource(max_entries=32)
-def curves(root: Path, key: str, finetuned: str, method: str, probe: str, over_all: bool) -> dict:
-    """Vega-Lite of accuracy on the top, random and bottom neurons by a method."""
+def curves(root: Path, key: str, finetuned: str, method: str, probe: str, over_all: bool) -> tuple[pd.DataFrame, dict]:
+    """Accuracy on the top, random and bottom neurons by a method: the figures, and their Vega-Lite."""
     here = neurons(root, key, finetuned)
     shown = tables.curves_of(neuron_table(root, key, finetuned, "curves"), method,
                              None if method == "lca" else neuron_table(root, key, finetuned, "audit"))
+    shown = shown[shown.probe == probe]
     heading = f"Accuracy by number of neurons, by {audit.METHODS[method]}"
-    return neurons_charts.curves(shown[shown.probe == probe], here.study.spec.k, over_all, heading).to_dict()
+    return shown, neurons_charts.curves(shown, here.study.spec.k, over_all, heading).to_dict()
 
 
 @st.cache_resource(max_entries=8)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.corpus import CorpusRequest, find
-from explorer.models import STARTER, resolve
+from explorer.models import RANDOM, folder_of, resolve
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.tasks import Examples, read_task
@@ -44,13 +44,14 @@ class Estimate:
 def estimate(request: RunRequest, speed: float) -> Estimate | None:
     """The estimate at so many floating-point operations a second; raises InputError for what cannot be used.
 
-    None for a model that has yet to be downloaded: its size is not known.
+    None for a hub's model, whose size is known once the run has it.
     """
     tune, study = request.finetune, request.study
     tune.check()
     study.corpus.check()
     data = read_task(tune.task, tune.data, tune.limit, tune.seed)
-    if not Path(tune.model).expanduser().is_dir() and not (STARTER / tune.model).is_dir():
+    drawn = RANDOM.fullmatch(tune.model)
+    if not folder_of(drawn[1] if drawn else tune.model).is_dir():
         return None
     base = resolve(tune.model)
     tune.check(base.n_layers - 1)

@@ -221,7 +221,7 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.losses = state["losses"]
         torch.set_rng_state(state["rng"])
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "cuda_rng" in state:  # it may have been begun without a GPU
             torch.cuda.set_rng_state(state["cuda_rng"])
 
 

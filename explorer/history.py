@@ -20,7 +20,7 @@ from explorer.tasks import task_name
 
 TRAINER = "trainer_state.json"
 METRICS = ("accuracy", "matthews_correlation", "pearson", "spearmanr", "f1", "combined_score")  # best first
-SPEED = ("runtime", "_time", "_per_second", "loss", "epoch")  # ends of a Trainer's figures that are no scores
+NO_SCORES = ("runtime", "_time", "_per_second", "loss", "epoch", "mse", "mae", "error", "perplexity")  # ends of names
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _trainers(bare: History, state: Path) -> History:
 def _metric(lines: Iterable[dict]) -> str:
     """What a Trainer scored on dev: the first of METRICS that is there, else any other figure."""
     names = {name.removeprefix("eval_"): None for line in lines for name, value in line.items()
-             if re.fullmatch(r"eval_\w+", name) and _number(value) and not name.endswith(SPEED)}
+             if re.fullmatch(r"eval_\w+", name) and _number(value) and not name.endswith(NO_SCORES) and abs(value) <= 1}
     return next((name for name in (*METRICS, *names) if name in names), "")
 
 

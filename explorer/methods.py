@@ -67,7 +67,7 @@ def _activations(study: Study) -> str:
 def _tuning(study: Study) -> list[str]:
     found = study.made.get("tuning", {})
     return [f"{short_name(name)} is step {facts['step']:,} of {facts.get('steps', '?')} of fine-tuning on "
-            f"{facts.get('task', '?')} ({facts.get('train_rows', '?')} training sentences, learning rate "
+            f"{facts.get('task', '?')} ({facts.get('train_rows', '?')} training rows, learning rate "
             f"{facts.get('learning_rate', '?')}, batches of {facts.get('batch_size', '?')}, seed "
             f"{facts.get('seed', '?')})." for name, facts in found.items()]
 
@@ -77,8 +77,9 @@ def _probes(study: Study) -> str:
     strength = f"chosen on dev among {', '.join(f'{l2:g}' for l2 in probe.l2_grid)}" if probe.l2_grid else \
         f"{probe.l2:g}"
     outliers = ", neurons over 6 standard deviations from their layer's mean left out" if probe.drop_outliers else ""
+    solver = "OWL-QN" if probe.l1 else "L-BFGS"
     return (f"Probes are multinomial logistic regressions on {'standardised' if probe.standardise else 'raw'} "
-            f"activations{outliers}, with L2 penalty {strength} and L1 penalty {probe.l1:g}, solved by L-BFGS to a "
+            f"activations{outliers}, with L2 penalty {strength} and L1 penalty {probe.l1:g}, solved by {solver} to a "
             f"gradient of {probe.tolerance:g}; the optimum is unique and depends on no seed. For each of "
             f"{len(k)} numbers of neurons from {k[0]} to {k[-1]}, a probe was fitted on the neurons of a layer that "
             f"rank first by Linguistic Correlation Analysis [dalvi-etal-2019] of the whole layer's probe, in its exact "

@@ -1,7 +1,6 @@
 """A fitted linear probe: which neurons it reads, what it predicts of a word. Needs no torch; probes.py fits them."""
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -47,12 +46,6 @@ class Probe:
     def accuracy(self, x: np.ndarray, y: np.ndarray) -> float:
         """Share of the words in x (words, all neurons) whose label in y (words,) is predicted."""
         return float((self.predict(x) == y).mean())
-
-    def keep(self, neurons: np.ndarray) -> Probe:
-        """The same probe with every neuron but these masked: they stand at their training mean."""
-        rows = np.flatnonzero(np.isin(self.neurons, neurons))
-        return dataclasses.replace(self, weight=self.weight[rows], neurons=self.neurons[rows], mean=self.mean[rows],
-                                   scale=self.scale[rows])
 
 
 ARRAYS = ("weight", "bias", "neurons", "mean", "scale")

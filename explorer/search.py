@@ -1,10 +1,11 @@
 """Which neurons fire on this? Words, a label or a pattern against all neurons of two checkpoints."""
 from __future__ import annotations
 
-import re
+import time
 
 import numpy as np
 import pandas as pd
+import regex
 
 from explorer.evidence import Evidence
 from explorer.neuron import Neuron
@@ -12,6 +13,7 @@ from explorer.specs import InputError
 
 WAYS = ("words", "label", "pattern")
 SCREENED = 2000  # matching words, and others, at most, by which neurons are screened
+PATIENCE = 2.0  # seconds for a pattern: some take longer by far than anybody waits, and hold up all users
 CANDIDATES = 50  # neurons of each checkpoint that are measured exactly
 
 
@@ -42,10 +44,14 @@ def _fitting(pattern: str, words: pd.DataFrame) -> dict[str, bool]:
     if len(pattern) > 200:
         raise InputError(f"pattern: {len(pattern)} characters; takes 200 at most")
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
+        compiled, end = regex.compile(pattern), time.monotonic() + PATIENCE
+        return {word: compiled.fullmatch(word, timeout=max(0.001, end - time.monotonic()), concurrent=True) is not None
+                for word in words.word.unique()}
+    except regex.error as error:
         raise InputError(f"pattern {pattern[:60]!r}: {error}; takes a regular expression such as .*ing") from error
-    return {word: compiled.fullmatch(word) is not None for word in words.word.unique()}
+    except TimeoutError as error:
+        raise InputError(f"pattern {pattern[:60]!r}: it takes over {PATIENCE:g} s to try on all words; takes one with "
+                         "fewer ways to fit, without repeats inside repeats") from error
 
 
 def separation(values: np.ndarray, hits: np.ndarray) -> tuple[float, float]:

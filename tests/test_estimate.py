@@ -29,6 +29,10 @@ def test_the_starter_takes_a_minute_or_two() -> None:
     assert 50e6 < found.disk < 500e6
 
 
+def test_random_weights_take_what_the_trained_ones_take() -> None:
+    assert estimate(changed(model="random:starter-bert@3"), SPEED) == estimate(ASKED, SPEED)
+
+
 def test_an_epoch_takes_its_operations_and_its_step(tmp_path: Path) -> None:
     """Of 10 rows of 2 words, 8 for training: 8 x 1.2 x (2 x 1.35 + 3) sub-words, 12 x 6 x 128^2 weights, one step."""
     (tmp_path / "rows.tsv").write_text("sentence\tlabel\n" + "good film\t1\nbad film\t0\n" * 5)

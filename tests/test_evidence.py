@@ -47,14 +47,6 @@ def test_words_and_labels_are_those_of_the_corpus(evidence: Evidence) -> None:
     assert len(words) == len(evidence.activations(evidence.study.base, "test").kept)
 
 
-def test_masking_all_but_some_neurons_is_the_same_probe_without_their_weights(evidence: Evidence) -> None:
-    probe = evidence.probes(evidence.study.base, 1)[16]
-    x = evidence.activations(evidence.study.base, "test").layer(1).astype(np.float32)
-    masked = x.copy()
-    masked[:, 3:] = probe.mean[3:]  # rows of the whole layer's probe are its neurons
-    np.testing.assert_allclose(probe.keep(np.arange(3)).logits(x), probe.logits(masked), atol=1e-4)
-
-
 def test_what_is_missing_is_said_and_computed_again(evidence: Evidence, tmp_path: Path) -> None:
     store = Store(shutil.copytree(evidence.store.root, tmp_path / "cache"))
     here = Evidence(store, evidence.study)

@@ -49,6 +49,14 @@ def test_the_time_that_a_trainer_took_is_no_score(trainers: Path) -> None:
     assert read_run(trainers).metric == "precision"
 
 
+@pytest.mark.parametrize("told", ["eval_mse\": 0.", "eval_exact_match\": 8"])
+def test_what_is_no_share_is_no_score(trainers: Path, told: str) -> None:
+    for path in trainers.glob("*/trainer_state.json"):
+        path.write_text(path.read_text().replace('eval_accuracy": 0.', told).replace("eval_f1", "eval_time"))
+    run = read_run(trainers)
+    assert (run.metric, {point.dev_score for point in run.points}) == ("", {None})
+
+
 def test_the_state_beside_the_checkpoints_comes_first(trainers: Path) -> None:
     whole = json.loads((trainers / "checkpoint-40" / "trainer_state.json").read_text())
     (trainers / "trainer_state.json").write_text(json.dumps(whole | {"max_steps": 41}))

@@ -24,6 +24,7 @@ from explorer.charts.measures import (
 from explorer.corpus import CorpusRequest
 from explorer.store import Store
 from explorer.study import Study, StudyRequest, run_study
+from explorer.views import by_label
 from tests.browser import ROOT, served, tab
 from tests.tiny import build
 from tests.words import write_corpus
@@ -94,12 +95,29 @@ def test_a_delta_is_unsure_where_its_interval_holds_zero(study: Study) -> None:
 
 
 def test_tables_of_labels_and_layers(study: Study) -> None:
-    by_label = labels(study.table, study.base, study.finetuned[0])
-    assert len(by_label) == 3 * 5 * 4
-    assert (by_label.delta_low <= by_label.delta_high).all()
+    recall = labels(study.table, study.base, study.finetuned[0])
+    assert len(recall) == 3 * 5 * 4
+    assert (recall.delta_low <= recall.delta_high).all()
+    assert (recall.fewest == recall.n).all()
+    precision = labels(study.table, study.base, study.finetuned[0], "precision").set_index(["layer", "k", "label"])
+    told = study.table[(study.table.metric == "precision") & (study.table.split == "test")]
+    fewest = told.groupby(["layer", "k", "label"]).n.min()
+    pd.testing.assert_series_equal(precision.fewest, fewest.reindex(precision.index), check_names=False)
+    assert (precision.fewest != precision.n).any()
     layers = scale_of_layers(study.table, study.base, study.finetuned[0])
     assert layers.index.tolist() == [0, 1, 2]
     assert {"● Norm", "◆ Outliers", "● Compression", "◆ Control task (%)"} <= set(layers)
+
+
+@pytest.mark.parametrize(("fewest", "told"), [(4, "unsure"), (10, "sure")])
+def test_a_change_of_few_words_is_not_sure(fewest: int, told: str) -> None:
+    class Slot:
+        def html(self, text: str) -> None:
+            assert f'<tr class="{told}">' in text
+
+    row = {"label": "DXT", "n": 13, "fewest": fewest, "before": 100.0, "after": 0.0, "delta": -100.0,
+           "delta_low": -100.0, "delta_high": -100.0}
+    by_label.show(Slot(), pd.DataFrame([row]), "")
 
 
 def test_the_page_runs(study: Study, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

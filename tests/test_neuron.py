@@ -198,6 +198,13 @@ def test_search_finds_the_planted_neuron(evidence: Evidence, pair: tuple[str, st
     assert best.ap_change < -0.5
 
 
+def test_a_pattern_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search, "PATIENCE", 0.05)
+    words = pd.DataFrame({"word": ["a" * 60, "b"], "label": "X"})
+    with pytest.raises(InputError, match="fewer ways to fit"):
+        search.matches(words, "pattern", "(a|aa)+b")
+
+
 @pytest.mark.parametrize(("way", "query"), [("words", " "), ("words", "absent"), ("pattern", "("), ("pattern", ".*"),
                                             ("label", "NONE"), ("pattern", "a" * 999)])
 def test_a_search_that_cannot_be_says_why(evidence: Evidence, pair: tuple[str, str], way: str, query: str) -> None:

@@ -18,6 +18,7 @@ from explorer.neurons.parts import (
     LIKELIHOOD,
     METHODS,
     RESAMPLES,
+    Retrain,
     Words,
     controls,
     masked,
@@ -171,6 +172,19 @@ def test_one_neuron_carries_the_label_the_others_nothing() -> None:
     assert found.loc["random", "retrained", 1].test.mean() < 0.8
 
 
+def test_an_outlier_of_its_layer_is_left_out_over_all_layers_too() -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(2, size=400)
+    layers = [random.normal(size=(400, 64)).astype(np.float32) for _ in range(2)]
+    layers[1][:, 3] = 1000 + y  # it tells the label, and no other neuron does
+    splits = {name: Words(layers, np.arange(400), y, np.arange(400) // 5) for name in ("train", "dev", "test")}
+    far, near = (Retrain(splits, ProbeSpec(drop_outliers=drop), fit_probe(np.hstack(layers), y, 2, ProbeSpec()), False)
+                 for drop in (True, False))
+    order = np.array([64 + 3, 0, 1])
+    assert next(near(order, [1], {}))["test"] == 1.0
+    assert next(far(order, [1], {}))["test"] < 0.6
+
+
 def test_masking_is_that_of_the_probe() -> None:
     random = np.random.default_rng(0)
     y = random.integers(3, size=300)
@@ -179,7 +193,9 @@ def test_masking_is_that_of_the_probe() -> None:
     order = lca(whole.weight).order
     found = list(masked({name: split(x, y) for name in ("dev", "test")}, whole, order, (1, 3, 8)))
     for row in found:
-        assert row["test"] == pytest.approx(whole.keep(order[:row["k"]]).accuracy(x, y))
+        at_mean = x.copy()
+        at_mean[:, order[row["k"]:]] = whole.mean[order[row["k"]:]]
+        assert row["test"] == pytest.approx(whole.accuracy(at_mean, y))
 
 
 def test_names() -> None:

@@ -124,14 +124,17 @@ def _bounds(row: dict, column: str, of: Measure) -> str:
 def labels(table: pd.DataFrame, base: str, finetuned: str, metric: str = "accuracy") -> pd.DataFrame:
     """Test accuracy (recall), or precision, of a pair label by label: one row for each layer, k and label.
 
-    Columns layer, k, label, n (test words), before, after (%), delta (points) with delta_low and delta_high; nan where
-    there are none, such as the precision of a label that is never told.
+    Columns layer, k, label, n (test words), fewest (words that before or after is a share of, the fewer), before, after
+    (%), delta (points) with delta_low and delta_high; nan where there are none, such as the precision of a label that
+    is never told.
     """
     rows = table[(table.split == "test") & (table.label != "")]
     of = {"before": (base, metric), "after": (finetuned, metric),
           **{f"delta_{bound}": (finetuned, f"{delta_of(metric)}_{bound}") for bound in ("low", "high")}}
     figures = _pivoted(rows, ["layer", "k", "label"], of, (base, "accuracy"), 100)
     figures.insert(3, "delta", figures.after - figures.before)
+    counts = rows[(rows.metric == metric) & rows.checkpoint.isin((base, finetuned))]
+    figures.insert(1, "fewest", counts.groupby(["layer", "k", "label"]).n.min())
     return figures.dropna(subset="n").astype({"n": int}).reset_index()
 
 

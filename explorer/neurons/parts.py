@@ -1,12 +1,14 @@
 """The parts of the analysis: each computes one tidy table for one checkpoint and one layer, or all layers at once."""
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from explorer.confounds import outliers
 from explorer.evidence import Evidence
 from explorer.gaussian import gaussian
 from explorer.neurons.similarity import cka, correlations
@@ -148,7 +150,7 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
     sparse = [k for k in _few(ks) if k <= len(order) // 2]
     orders = [("top", 0, order), ("bottom", 0, order[::-1]),
               *(("random", draw, shuffled(len(order), random).order) for draw in range(DRAWS))]
-    retrain = _Retrain(splits, spec, whole, len(order) <= max(ks))
+    retrain = Retrain(splits, spec, whole, len(order) <= max(ks))
     rows = []
     for name, draw, neurons in orders:
         tick(f"{name} neurons" + (f", draw {draw + 1} of {DRAWS}" if name == "random" else ""))
@@ -174,7 +176,7 @@ def _accuracy(splits: dict[str, Words], probe: Probe) -> dict[str, float]:
 def methods(splits: dict[str, Words], whole: Probe, ranked: pd.DataFrame, ks: Sequence[int], spec: ProbeSpec,
             tick: Tick) -> pd.DataFrame:
     """Rank by each method, probe with the probe of the study: columns method, order, k, dev, test."""
-    retrain = _Retrain(splits, spec, whole, len(whole.neurons) <= max(ks))
+    retrain = Retrain(splits, spec, whole, len(whole.neurons) <= max(ks))
     rows = []
     for method in METHODS:
         here = ranked[(ranked.method == method) & (ranked.draw == 0)]
@@ -186,7 +188,7 @@ def methods(splits: dict[str, Words], whole: Probe, ranked: pd.DataFrame, ks: Se
 
 
 def masked(splits: dict[str, Words], whole: Probe, order: np.ndarray, ks: Sequence[int]) -> Iterator[dict]:
-    """Accuracy of the whole probe with all but the first k of an order masked (probe.keep), for rising ks."""
+    """Accuracy of the whole probe with all but the first k of an order at their training mean, for rising ks."""
     columns = order[:max(ks)]
     z = {split: (splits[split].x(columns) - whole.mean[columns]) / whole.scale[columns] for split in ("dev", "test")}
     score = {split: np.tile(whole.bias, (len(x), 1)) for split, x in z.items()}
@@ -198,7 +200,7 @@ def masked(splits: dict[str, Words], whole: Probe, order: np.ndarray, ks: Sequen
         yield found
 
 
-class _Retrain:
+class Retrain:
     """Accuracy of probes trained on the first k neurons of an order alone.
 
     Where the neurons are those of one layer, its probe on all of them is where the others start; of all layers, only
@@ -207,22 +209,31 @@ class _Retrain:
 
     def __init__(self, splits: dict[str, Words], spec: ProbeSpec, whole: Probe, one_layer: bool) -> None:
         self.splits, self.spec, self.n_labels = splits, spec, whole.weight.shape[1]
-        self.ground = self._ground(None) if one_layer else None
+        self.dropped = np.zeros(len(whole.neurons), bool)
+        if spec.drop_outliers and not one_layer:  # each layer's: of some neurons together others would be far out
+            train = splits["train"]
+            values = (layer[train.rows].astype(np.float32) for layer in train.layers)
+            self.dropped = np.concatenate([outliers(x.mean(0), x.std(0)) for x in values])
+            self.spec = dataclasses.replace(spec, drop_outliers=False)
+        self.whole_layer = self.on(None) if one_layer else None
         self.start = whole
 
-    def _ground(self, columns: np.ndarray | None) -> tuple:
+    def on(self, columns: np.ndarray | None) -> tuple[LayerProbes, dict[str, np.ndarray]]:
+        """What fits probes on these neurons, which are columns to it, and each split's activations of them."""
         x = {split: self.splits[split].x(columns) for split in SPLITS}
+        if columns is not None:
+            x["train"][:, self.dropped[columns]] = 0.0
         fitter = LayerProbes(x["train"], self.splits["train"].y, self.n_labels, self.spec,
                              (x["dev"], self.splits["dev"].y))
         return fitter, x
 
     def __call__(self, order: np.ndarray, ks: Sequence[int], known: dict[int, Probe]) -> Iterator[dict]:
-        if self.ground:
-            fitter, x = self.ground
+        if self.whole_layer:
+            fitter, x = self.whole_layer
             start = self.start
         else:
             order = order[:max(ks)]
-            fitter, x = self._ground(order)
+            fitter, x = self.on(order)
             order, start = np.arange(len(order)), fitter.fit()
         for k in ks:
             probe = known.get(k) or fitter.fit(order[:k], start=start)

@@ -30,7 +30,7 @@ def show(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:
 
 
 def _row(row: Any) -> str:
-    sure = row.n >= FEW and (row.delta_low > 0 or row.delta_high < 0)
+    sure = row.fewest >= FEW and (row.delta_low > 0 or row.delta_high < 0)
     label, known = html.escape(row.label), row.delta_low == row.delta_low
     cells = [
         (label, label), (row.before, _percent(row.before)), (row.after, _percent(row.after)),

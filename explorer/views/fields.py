@@ -2,7 +2,7 @@
 import html
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import streamlit as st
@@ -47,6 +47,13 @@ def properties(train: str) -> list[str]:
     except InputError as error:
         problem("This file cannot be used", str(error))
         return []
+
+
+def sibling(train: str, split: str) -> str:
+    """The file that lies beside the training file under the other split's name, if there is one."""
+    name = PurePath(train).name
+    other = str(PurePath(train).with_name(name.replace("train", split))) if "train" in name else ""
+    return other if other and Path(find(other)).is_file() else ""
 
 
 def complete(given: Mapping[str, object]) -> bool:

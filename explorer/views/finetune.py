@@ -5,7 +5,8 @@ from pathlib import Path
 import streamlit as st
 
 from explorer import cached, jobs
-from explorer.corpus import TREEBANK, CorpusRequest, find
+from explorer.corpus import TREEBANK, CorpusRequest
+from explorer.files import identity
 from explorer.models import STARTER
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError, digest
@@ -13,7 +14,7 @@ from explorer.store import Store
 from explorer.study import StudyRequest, short_name
 from explorer.tasks import STARTER_TASKS, TASKS
 from explorer.views import larger, live_run
-from explorer.views.fields import complete, number, properties, suggesting, usable
+from explorer.views.fields import complete, number, properties, sibling, suggesting, usable
 from explorer.views.messages import problem
 from explorer.views.progress import duration
 from explorer.work import RunRequest
@@ -66,7 +67,9 @@ def _form(store: Store) -> RunRequest:
     freeze, anew = _layers()
     tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, batch_size=batch, warmup=WARMUP,
                            seed=seed, limit=limit, freeze=freeze, reinitialise=anew)
-    name = "-".join([short_name(base).rpartition("/")[2], Path(data).stem, digest(dataclasses.asdict(tune))[:6]])
+    written = identity(Path(data)) if Path(data).is_file() else []  # one's own rows may change from run to run
+    own = digest(dataclasses.asdict(tune), written)[:6]
+    name = f"{short_name(base).rpartition('/')[2]}-{Path(data).stem}-{own}"
     tune = dataclasses.replace(tune, out=str(store.root.resolve() / "runs" / name))
     return RunRequest(tune, StudyRequest(base, (), corpus, k=K))
 
@@ -99,8 +102,10 @@ def _corpus(store: Store) -> CorpusRequest:
     with third:
         limit = number(SAMPLE, None, key="tune-sample", placeholder="all",
                        help="At most so many sentences of each of train, dev and test, drawn at random.")
-    dev, test = (other if Path(find(other := train.replace("train", split))).is_file() and other != train else None
-                 for split in ("dev", "test"))
+    dev, test = (sibling(train, split) or None for split in ("dev", "test"))
+    if options:
+        st.caption("; ".join(f"{split} words: {short_name(other) if other else 'cut from the training file'}"
+                             for split, other in (("Dev", dev), ("test", test))))
     return CorpusRequest(train, dev, test, label or "", limit=limit)
 
 
@@ -130,7 +135,7 @@ def _estimate(request: RunRequest) -> None:
     """How long and how much room; raises InputError for what cannot be used."""
     found, speed = cached.expected(request)
     if found is None:
-        st.caption("The model is downloaded when the run starts; what the run takes is known once it is here.")
+        st.caption("The model comes from the hub, or its cache, when the run starts; what the run takes is told then.")
         return
     st.markdown(f"Takes **{duration(found.seconds)}** at the machine's present speed, and "
                 f"**{found.disk / 1e6:,.0f} MB** of disk: {found.rows:,} training rows, then probes at each "

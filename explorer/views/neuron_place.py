@@ -16,6 +16,7 @@ Follow = Callable[[int, int], dict[str, dict]]
 """Draws, at a layer and a k, what Python must compute anew when a slider is released; returns all charts by name."""
 
 LIST_HEIGHT = 300  # pixels
+PAIR = ("checkpoint", "run", "step")  # parameters that say which checkpoint is compared
 SCORE = ("The ranking's own. LCA: the share of a label's weight at which it enters, the lower the better; 0 for the "
          "first of each label.")
 
@@ -78,7 +79,8 @@ def listed(place: Place, rows: pd.DataFrame, key: str) -> None:
                "place": st.column_config.NumberColumn("Place", format="%d"),
                "correlation": st.column_config.NumberColumn("Correlation", format="%.2f", width=90),
                "score": st.column_config.NumberColumn("Score", format="%.4f", help=SCORE)}
-    query = urlencode({"study": place.key, "neuron": ""})
+    kept = {name: st.query_params[name] for name in PAIR if name in st.query_params}
+    query = urlencode({"study": place.key, **kept, "neuron": ""})
     rows = rows.assign(neuron=[f"neuron?{query}{name}" for name in rows.neuron])
     names = st.column_config.LinkColumn("Neuron", display_text=r"neuron=(L\d+:\d+)")
     st.dataframe(rows, hide_index=True, height=LIST_HEIGHT, key=key, column_config={"neuron": names, **columns})

@@ -26,11 +26,12 @@ def curves(place: Place) -> Follow:
         "mean. Masked curves are there for LCA."))
     over_all = over_choice(choices)
     if place.needs("controls", *(() if method == "lca" else ("methods",))):
-        chart = cached.curves(*place.arguments, method, probe if method == "lca" else "retrained", over_all)
+        probe = probe if method == "lca" else "retrained"
+        table, chart = cached.curves(*place.arguments, method, probe, over_all)
         st.vega_lite_chart(spec=chart, key="curves")
         st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
                    "one probe on all layers' neurons.")
-        table_files(place.neurons, "curves", cached.neuron_table(*place.arguments, "curves"))
+        table_files(place.neurons, "curves", table, method=method, probe=probe)
         return only(curves=chart)
     return only()
 
@@ -61,9 +62,9 @@ def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
     changed = (place.root / "results").stat().st_mtime_ns
     rows = []
     for summary in cached.finished(place.root, changed):
-        study = cached.load(place.root, summary.key)
-        if study.base != place.neurons.study.base or place.finetuned not in study.finetuned:
+        if summary.request.base != place.neurons.study.base or place.finetuned not in summary.request.finetuned:
             continue
+        study = cached.load(place.root, summary.key)
         here = cached.neurons(place.root, summary.key, place.finetuned)
         found = tables.minimal(study, here.pair, delta).set_index(["checkpoint", "layer"])
         everywhere = tables.minimal_over_all(here, delta) if here.has("controls") else None
@@ -98,6 +99,7 @@ def where(place: Place) -> Follow:
         st.caption("One probe on the neurons of all layers, ranked by LCA. The line is the centre of mass of the "
                    "layers, the band its 95 % interval over 5 resamples of the training sentences (Student's t).")
         table_files(place.neurons, "where", counts)
+        table_files(place.neurons, "centres", centres)
 
         def follow(layer: int, k: int) -> dict[str, dict]:
             with slot:
@@ -190,7 +192,10 @@ def audit(place: Place) -> Follow:
         right.vega_lite_chart(spec=stability, key="stability")
         st.caption("IoU, Gaussian and the L1 path see at most 5,000 training words. Two random orders share k out of "
                    "all neurons. Stability is that of single layers.")
-        table_files(place.neurons, "overlaps", cached.neuron_table(*place.arguments, "overlaps")[0])
+        overlaps, stable = cached.neuron_table(*place.arguments, "overlaps")
+        for title, table in (("accuracies", cached.neuron_table(*place.arguments, "audit")), ("overlaps", overlaps),
+                             ("stability", stable)):
+            table_files(place.neurons, title, table)
         return only(audit=accuracy, overlap=overlap, stability=stability)
     return only()
 

@@ -1,16 +1,16 @@
 """The sidebar: what a new study is of, and the button that runs it."""
 import dataclasses
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import streamlit as st
 
-from explorer.corpus import TREEBANK, CorpusRequest, find
+from explorer.corpus import TREEBANK, CorpusRequest
 from explorer.models import folder_of, steps
 from explorer.starter import studies as starter
 from explorer.store import Store
 from explorer.study import StudyRequest
 from explorer.views import larger
-from explorer.views.fields import complete, number, properties, suggesting, usable
+from explorer.views.fields import complete, number, properties, sibling, suggesting, usable
 from explorer.views.progress import start
 
 HUB = ("bert-base-cased", "roberta-base", "xlnet-base-cased")
@@ -87,17 +87,10 @@ def _corpus(store: Store) -> tuple[str, str | None, str | None, str]:
         help="Words with labels: CoNLL-U, columns as in CoNLL-2000, or TSV with a header; plain, .gz or .xz.")
     with st.expander("Dev and test files"):
         dev, test = (
-            st.text_input(f"{split.capitalize()} file", value=_sibling(train, split), key=f"{split} of {train}",
+            st.text_input(f"{split.capitalize()} file", value=sibling(train, split), key=f"{split} of {train}",
                           placeholder="cut from the training file").strip() or None
             for split in ("dev", "test"))
     return train, dev, test, _property(train)
-
-
-def _sibling(train: str, split: str) -> str:
-    """The file that lies beside the training file under the other split's name, if there is one."""
-    name = PurePath(train).name
-    other = str(PurePath(train).with_name(name.replace("train", split))) if "train" in name else ""
-    return other if other and Path(find(other)).is_file() else ""
 
 
 def _property(train: str) -> str:

@@ -19,7 +19,7 @@ layer. A probe's optimum is unique: it depends on no seed and no order of the wo
 what is left when memory of words is taken away. **Description length** is what it takes to send the training labels
 to somebody who has the activations; compression is how much shorter that is than without them. It is counted over all
 training words, in one order that the seed draws, and not estimated from a sample of them: it has no interval. Another
-seed moves it by about 1 % on the starter treebank.
+seed moves it by up to 2 % on the starter treebank.
 
 A resample of few sentences lacks rare labels: the interval of macro-F1 then lies somewhat to the right.
 """
