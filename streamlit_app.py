@@ -25,7 +25,7 @@ from explorer.views import (  # noqa: E402
 )
 
 gc.enable()
-st.set_page_config("What fine-tuning changes", ":material/neurology:", layout="wide")
+st.set_page_config("What fine-tuning changes", str(STYLE / "icon.svg"), layout="wide")
 st.html(STYLE / "live.html", unsafe_allow_javascript=True)
 st.html(STYLE / "page.css")
 pages = links.remember({

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.corpus import CorpusRequest, find
-from explorer.models import RANDOM, folder_of, resolve
+from explorer.models import RANDOM, check_name, folder_of, resolve
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
 from explorer.tasks import Examples, read_task
@@ -50,6 +50,7 @@ def estimate(request: RunRequest, speed: float) -> Estimate | None:
     tune.check()
     study.corpus.check()
     data = read_task(tune.task, tune.data, tune.limit, tune.seed)
+    check_name(tune.model)
     drawn = RANDOM.fullmatch(tune.model)
     if not folder_of(drawn[1] if drawn else tune.model).is_dir():
         return None

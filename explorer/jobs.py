@@ -25,6 +25,8 @@ from explorer.work import KINDS, WORK, Request
 ACTIVE = ("queued", "running")
 WRITE_EVERY = 0.2  # seconds between two writes of the progress file
 LOG_LINES = 20
+EARLY = 0.1  # of the work: the first steps tell little of the others
+UNLIKE = ("neurons", "scorecard")  # kinds whose steps take unlike times
 
 
 class Cancelled(Exception):
@@ -56,8 +58,10 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Time left at the rate so far; None while there is nothing to go by."""
-        if self.state != "running" or not self.done or self.started is None or self.updated is None:
+        """Time left at the rate so far; None while there is too little to go by, or steps take unlike times."""
+        if self.state != "running" or self.started is None or self.updated is None:
+            return None
+        if self.kind in UNLIKE or not self.done or self.done < EARLY * self.total:
             return None
         return (self.updated - self.started) * (self.total - self.done) / self.done
 

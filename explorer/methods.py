@@ -53,8 +53,8 @@ def _data(study: Study) -> str:
                       for split, size in sizes.items())
     labels = f" ({study.made['labels']} labels)" if "labels" in study.made else ""
     return (f"Following Durrani et al. [durrani-etal-2021], we probed {short_name(request.base)} before fine-tuning "
-            f"and {', '.join(map(short_name, request.finetuned))} for the property {request.corpus.property}{labels} "
-            f"on {short_name(request.corpus.train)}{': ' + parts if parts else ''}.")
+            f"and after it, as {', '.join(map(short_name, request.finetuned))}, for the property "
+            f"{request.corpus.property}{labels} on {short_name(request.corpus.train)}{': ' + parts if parts else ''}.")
 
 
 def _activations(study: Study) -> str:

@@ -37,6 +37,7 @@ NAMES = {  # of the sizes in config.json: each family has its own
     "vocabulary": ("vocab_size", "n_words"),
 }
 RANDOM = re.compile(r"random:(.+?)(?:@(\d+))?")  # the architecture of a model, its weights drawn anew by a seed
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?")  # with a revision or not
 POSITIONS = ("max_position_embeddings", "n_positions")
 STEP = re.compile(r"(.*?)[/@_-]?(?:checkpoint-|step[-_]?)(\d+)(k?)/?", re.IGNORECASE)
 
@@ -240,15 +241,28 @@ def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
     return (model.get_encoder() if halves else model).eval()
 
 
-def _folder(name: str, on_progress: Progress) -> Path:
+def check_name(name: str) -> None:
+    """Raises InputError for what can be no checkpoint: neither a folder that is there, nor an id as the hub's are."""
+    if match := RANDOM.fullmatch(name):
+        return check_name(match[1])
+    takes = "takes a folder, a starter name or a hub id"
     if not name:
-        raise InputError("model: got no name; takes a folder, a starter name or a hub id")
+        raise InputError(f"model: got no name; {takes}")
+    if folder_of(name).is_dir():
+        return None
+    if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
+        raise InputError(f"model {name}: there is no such folder; {takes}")
+    if not HUB_ID.fullmatch(name):
+        raise InputError(f"model {name}: there is no such folder, and it is no hub id; {takes}")
+    return None
+
+
+def _folder(name: str, on_progress: Progress) -> Path:
+    check_name(name)
     folder = folder_of(name)
     if folder.is_dir():
         run = steps(folder) if folder.is_relative_to(STARTER) else []
         return (run[-1] if run else folder).resolve()
-    if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
-        raise InputError(f"model {name}: there is no such folder; takes a folder, a starter name or a hub id")
     return download(name, on_progress)
 
 

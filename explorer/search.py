@@ -28,7 +28,8 @@ def matches(words: pd.DataFrame, way: str, query: str) -> np.ndarray:
     if not query.strip():
         raise InputError(f"search: no {way} yet; type what the neurons should fire on")
     if way == "words":
-        found = words.word.str.casefold().isin(query.casefold().split()).to_numpy()
+        asked = [word.rstrip(",") or word for word in query.casefold().split()]
+        found = words.word.str.casefold().isin(asked).to_numpy()
     elif way == "label":
         found = (words.label == query).to_numpy()
     else:

@@ -140,7 +140,7 @@ def unusual(request: StudyRequest) -> str:
     """The settings that are not as they are unasked, in words: studies that differ in one do not compare."""
     probe, usual = request.probe, ProbeSpec()
     return ", ".join(text for differs, text in (
-        (request.corpus.limit, f"sample of {request.corpus.limit} sentences"),
+        (request.corpus.limit, f"sample of {request.corpus.limit or 0:,} sentences"),
         (request.pooling != "last", f"{request.pooling} sub-word"),
         (probe.l2_grid, "strength chosen on dev"),
         (not probe.l2_grid and probe.l2 != usual.l2, f"L2 {probe.l2:g}"),

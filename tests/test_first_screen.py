@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -51,6 +52,8 @@ def loads_torch(server: Server) -> bool:
 
 
 def test_the_first_screen_is_a_finished_study_with_live_sliders_and_no_torch(page: Page, server: Server) -> None:
+    hosts = set()
+    page.on("request", lambda request: hosts.add(urlsplit(request.url).hostname))
     page.goto(server.url)
     expect(page.locator(".headline strong")).to_have_count(5)  # with random weights
     expect(page.locator(".vega-embed svg.marks").first).to_be_visible()
@@ -69,6 +72,7 @@ def test_the_first_screen_is_a_finished_study_with_live_sliders_and_no_torch(pag
     page.get_by_text("About this study").click()
     expect(page.get_by_text("Fine-tuned: starter-xlnet-mrpc")).to_be_visible()
     assert not loads_torch(server)
+    assert hosts <= {"127.0.0.1", None}  # data: and blob: have none
 
 
 def test_the_overview_is_there_at_once(page: Page, server: Server) -> None:

@@ -147,6 +147,12 @@ def test_a_job_of_a_host_that_is_no_more_can_be_cancelled(store: Store, request_
     assert jobs.status(store, folder.name).state == "cancelled"
 
 
+@pytest.mark.parametrize(("kind", "done", "left"), [("study", 25, 30.0), ("study", 5, None), ("neurons", 25, None)])
+def test_time_left_is_told_once_it_can_be(kind: str, done: int, left: float | None) -> None:
+    job = jobs.Job("a", kind, "running", {}, 0.0, done=done, total=100, started=0.0, updated=10.0)
+    assert job.seconds_left == left
+
+
 def test_who_has_a_job_is_known_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_process(tmp_path, os.getpid())
     assert alive(tmp_path)

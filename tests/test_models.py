@@ -21,7 +21,7 @@ from transformers import (
 from transformers.utils import logging
 
 from explorer import models
-from explorer.models import LONGEST, check_pair, last_steps, load, resolve, steps
+from explorer.models import LONGEST, check_name, check_pair, last_steps, load, resolve, steps
 from explorer.specs import InputError
 from tests.tiny import FAMILIES, POSITIONS, reconfigure
 
@@ -263,3 +263,15 @@ def test_the_last_step_of_each_run_stands_for_it() -> None:
     assert last_steps(["a/checkpoint-40", "a/checkpoint-10", "hub/b@step3000", "hub/b@step1000"]) == [
         "a/checkpoint-40", "hub/b@step3000"]
     assert last_steps(["starter-bert-sst2", "starter-bert-sst2/checkpoint-526"]) == ["starter-bert-sst2"]
+
+
+@pytest.mark.parametrize("name", ["", "/etc/passwd", "./my-model", "~/no-model", "<b>hi</b>", "a/b/c",
+                                  "random:/no/model"])
+def test_what_can_be_no_checkpoint_is_known_at_once(name: str) -> None:
+    with pytest.raises(InputError, match="takes a folder, a starter name or a hub id"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["starter-bert", "random:starter-bert@3", "bert-base-cased", "google/x@refs/pr/1"])
+def test_what_may_be_a_checkpoint(name: str) -> None:
+    check_name(name)

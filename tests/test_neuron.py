@@ -198,6 +198,12 @@ def test_search_finds_the_planted_neuron(evidence: Evidence, pair: tuple[str, st
     assert best.ap_change < -0.5
 
 
+def test_commas_between_words_are_no_part_of_them() -> None:
+    words = pd.DataFrame({"word": ["The", "of", ",", "cat"], "label": "X"})
+    assert search.matches(words, "words", "the, of,").tolist() == [True, True, False, False]
+    assert search.matches(words, "words", "cat ,").tolist() == [False, False, True, True]
+
+
 def test_a_pattern_that_takes_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "PATIENCE", 0.05)
     words = pd.DataFrame({"word": ["a" * 60, "b"], "label": "X"})

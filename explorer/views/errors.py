@@ -88,8 +88,12 @@ def _table(rows: pd.DataFrame) -> None:
     def sure(mark: str) -> Any:
         return st.column_config.NumberColumn(f"{mark} %", format="%.0f", width=44, help="Confidence")
 
+    if rows.empty:
+        st.caption("No word fits.")
+        return
     first = "The first " if len(rows) == ROWS else ""
-    st.caption(f"{first}{len(rows):,} words, the surest first. A click on one opens its sentence. ● pre-trained, "
+    words = "1 word" if len(rows) == 1 else f"{len(rows):,} words"
+    st.caption(f"{first}{words}, the surest first. A click on one opens its sentence. ● pre-trained, "
                "◆ fine-tuned: predicted label and confidence.")
     shown = rows.assign(confidence_before=100 * rows.confidence_before, confidence_after=100 * rows.confidence_after)
     picked = st.dataframe(

@@ -46,14 +46,15 @@ def _draw(store: Store, job_id: str) -> None:
         return
     left, right = st.columns(2, gap="large")
     with left:
-        _task(known, trained)
+        _task(known, trained, job.active)
     with right:
         _layers(store, job, known)
 
 
-def _task(known: History | None, trained: tuple[tuple[int, float], ...]) -> None:
+def _task(known: History | None, trained: tuple[tuple[int, float], ...], active: bool) -> None:
     if known is None:
-        st.caption("The first checkpoint, the pre-trained weights with a new head, is on its way.")
+        st.caption("The first checkpoint, the pre-trained weights with a new head, is on its way." if active else
+                   "It ended before its first checkpoint.")
         return
     points = [(point.step, point.dev_loss) for point in known.points if point.dev_loss is not None]
     st.vega_lite_chart(spec=charts.losses(trained, points, known.steps).to_dict(), key="live_loss")
@@ -64,7 +65,8 @@ def _task(known: History | None, trained: tuple[tuple[int, float], ...]) -> None
 def _layers(store: Store, job: jobs.Job, known: History | None) -> None:
     """The study so far: its last column is the checkpoint that landed last."""
     if not job.result:
-        st.caption("Layers show here once the first checkpoint is probed.")
+        if job.active:
+            st.caption("Layers show here once the first checkpoint is probed.")
         return
     st.vega_lite_chart(spec=cached.growing(store.root, job.result), key="live_layers")
     probed = len(cached.load(store.root, job.result).finetuned)

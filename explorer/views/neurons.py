@@ -17,6 +17,7 @@ SECTIONS: dict[str, Callable[[Place], Follow]] = {
     "Where they went": sections.moved, "Labels": sections.labels, "Ranking audit": sections.audit,
     "Take it away": sections.take_away,
 }
+IDLE = {"Where they live": "layer", "Minimal set": "k"}  # sliders that change nothing in a section
 
 
 def show() -> None:
@@ -39,16 +40,18 @@ def show() -> None:
     with below:
         follow = SECTIONS[chosen or names[0]](place)
     with sliders:
-        _position(place.neurons, follow, files)
+        _position(place.neurons, follow, files, IDLE.get(chosen or names[0], ""))
 
 
 @st.fragment
-def _position(neurons: Neurons, follow: Follow, files: DeltaGenerator) -> None:
+def _position(neurons: Neurons, follow: Follow, files: DeltaGenerator, idle: str) -> None:
     """Both sliders, those of the Layers page, and what the section shows at their position."""
     last, ks = neurons.n_layers - 1, list(neurons.study.spec.k)
     left, right = st.columns(2, gap="large")
-    layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params")
-    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params")
+    layer = left.slider("Layer (0: embeddings)", 0, last, last, key="layer", bind="query-params",
+                        disabled=idle == "layer")
+    k = right.select_slider(f"Top-k neurons of the layer's {ks[-1]}", ks, ks[-1], key="k", bind="query-params",
+                            disabled=idle == "k")
     charts = follow(layer, k)
     with files:
         for title, spec in charts.items():

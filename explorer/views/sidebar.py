@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from explorer.corpus import TREEBANK, CorpusRequest
-from explorer.models import folder_of, steps
+from explorer.models import check_name, folder_of, steps
 from explorer.starter import studies as starter
 from explorer.store import Store
 from explorer.study import StudyRequest
@@ -56,8 +56,13 @@ def _ready(request: StudyRequest) -> bool:
     """Whether it can run, as far as that is known at once; a training file without a property has said why."""
     given = {"a pre-trained model": request.base, "a fine-tuned checkpoint": request.finetuned,
              "a training file": request.corpus.train}
+    def check() -> None:
+        for name in (request.base, *request.finetuned):
+            check_name(name)
+        request.corpus.check()
+
     return (complete(given) and bool(request.corpus.property)
-            and usable("The study cannot run", request.corpus.check, {"limit": SAMPLE}))
+            and usable("The study cannot run", check, {"limit": SAMPLE}))
 
 
 def _finetuned(base: str) -> tuple[str, ...]:

@@ -37,8 +37,9 @@ def steps(store: Store, study: Study) -> list[Step]:
     return [
         Step("layers", "Probes read the property off every layer, before and after fine-tuning: drag the sliders, and "
                        "see where accuracy falls.", {"layer": most}),
-        Step("layers", f"Few neurons carry much of it: with the best {few} of the last layer the probe is already this "
-                       "good.", {"layer": last, "k": few}),
+        Step("layers", f"How much do few neurons carry? So good is the probe with the best {few} of the last layer's "
+                       f"{max(study.spec.k)}; the chart on the right shows how it gains with more.",
+             {"layer": last, "k": few}),
         Step("neuron", "This is the neuron that ranks first there: the words it fires on, its activation and its "
                        "weight label by label, before and after.", {"neuron": neuron}),
         Step("find", "The other way round: name a label, words or a pattern, and see which neurons tell them from the "
