@@ -243,18 +243,16 @@ def _drawn(checkpoint: Checkpoint) -> PreTrainedModel:
 
 def check_name(name: str) -> None:
     """Raises InputError for what can be no checkpoint: neither a folder that is there, nor an id as the hub's are."""
-    if match := RANDOM.fullmatch(name):
-        return check_name(match[1])
     takes = "takes a folder, a starter name or a hub id"
-    if not name:
+    if match := RANDOM.fullmatch(name):
+        check_name(match[1])
+    elif not name:
         raise InputError(f"model: got no name; {takes}")
-    if folder_of(name).is_dir():
-        return None
-    if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
-        raise InputError(f"model {name}: there is no such folder; {takes}")
-    if not HUB_ID.fullmatch(name):
-        raise InputError(f"model {name}: there is no such folder, and it is no hub id; {takes}")
-    return None
+    elif not folder_of(name).is_dir():
+        if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
+            raise InputError(f"model {name}: there is no such folder; {takes}")
+        if not HUB_ID.fullmatch(name):
+            raise InputError(f"model {name}: there is no such folder, and it is no hub id; {takes}")
 
 
 def _folder(name: str, on_progress: Progress) -> Path:

@@ -138,7 +138,7 @@ def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str,
     found = [
         {f"{names[pair.base]} on {pair.titles[1]}": change_is_in_the_higher_layers(layers)
          for pair, layers in tables.items()},
-        {short_name(model): tasks_differ(tasks) for model, tasks in by_model.items()},
+        {names[model]: tasks_differ(tasks) for model, tasks in by_model.items()},
         deeper,
     ]
     return [(together(list(one.values())), one) for one in found]
@@ -147,6 +147,7 @@ def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str,
 def model_names(found: Iterable[Pair]) -> dict[str, str]:
     """By model: its architecture's name, or its own where another of them has the same architecture."""
     architectures = {pair.base: pair.titles[0] for pair in found}
-    count = Counter(architectures.values())
-    return {base: name if count[name] == 1 else short_name(base) for base, name in architectures.items()}
+    count, short = Counter(architectures.values()), Counter(map(short_name, architectures))
+    return {base: name if count[name] == 1 else short_name(base) if short[short_name(base)] == 1 else base
+            for base, name in architectures.items()}
 

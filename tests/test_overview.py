@@ -112,7 +112,7 @@ def test_it_can_say_not_seen() -> None:
         bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -9, -9), xlnet_sst2=(0, 0, 0, 0, 0)))
     verdicts = [all_of_it.verdict for all_of_it, _ in found]
     assert verdicts == [UNDECIDED, NOT_SEEN, NOT_SEEN]
-    assert found[1][1]["starter-xlnet"].verdict == UNTESTED  # it has one task, and does not count
+    assert found[1][1]["XLNet"].verdict == UNTESTED  # it has one task, and does not count
     assert found[1][0].because.startswith("not seen in 1 of 1 case; not tested in 1 case: it takes tasks of both")
     found = published(cases(bert_sst2=(0, -4, -4, 0, 0), bert_mrpc=(0, -4, -4, -3, -3)))
     assert [all_of_it.verdict for all_of_it, _ in found] == [NOT_SEEN, NOT_SEEN, UNTESTED]
