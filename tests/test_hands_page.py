@@ -123,7 +123,7 @@ def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str, evide
         expect(chart(page, 0)).to_be_visible()
     page.get_by_label("Word holds").fill("no such word")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("0 words, the surest first")).to_be_visible()
+    expect(page.get_by_text("No word fits.")).to_be_visible()
     show(page, f"{url}/errors?layer=1&gold={LABEL}&holds=s")
     expect(page.get_by_label("Word holds")).to_have_value("s")
     click_row(table(page, "errors"))
