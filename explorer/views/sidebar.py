@@ -56,6 +56,7 @@ def _ready(request: StudyRequest) -> bool:
     """Whether it can run, as far as that is known at once; a training file without a property has said why."""
     given = {"a pre-trained model": request.base, "a fine-tuned checkpoint": request.finetuned,
              "a training file": request.corpus.train}
+
     def check() -> None:
         for name in (request.base, *request.finetuned):
             check_name(name)
