@@ -1,58 +1,32 @@
-"""The app: streamlit run streamlit_app.py. What stands on every page: the sidebar and the jobs at work."""
+"""The app: streamlit run streamlit_app.py. What stands on every page is in explorer/views/page.py."""
 import gc
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from threading import Thread
 
 import streamlit as st
+from streamlit.cli_util import open_browser
+from streamlit.web.server.server_util import get_display_address, get_url
 
-gc.disable()  # to look for garbage among the modules that come takes 0.1 s of the first visit
-from explorer import cached  # noqa: E402
-from explorer.views import (  # noqa: E402
-    STYLE,
-    all_jobs,
-    errors,
-    find,
-    finetune,
-    layers,
-    links,
-    neuron,
-    neurons,
-    overview,
-    progress,
-    scorecard,
-    sentence,
-    sidebar,
-    tour,
-    trajectory,
-)
 
-gc.enable()
-st.set_page_config("What fine-tuning changes", str(STYLE / "icon.svg"), layout="wide")
-st.html(STYLE / "live.html", unsafe_allow_javascript=True)
-st.html(STYLE / "page.css")
-pages = links.remember({
-    "layers": st.Page(layers.show, title="Layers", icon=":material/layers:", default=True),
-    "overview": st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
-    "trajectory": st.Page(trajectory.show, title="Trajectory", icon=":material/timeline:", url_path="trajectory"),
-    "scorecard": st.Page(scorecard.show, title="Scorecard", icon=":material/fact_check:", url_path="scorecard"),
-    "neurons": st.Page(neurons.show, title="Neurons", icon=":material/scatter_plot:", url_path="neurons"),
-    "neuron": st.Page(neuron.show, title="One neuron", icon=":material/pin_drop:", url_path="neuron"),
-    "find": st.Page(find.show, title="Find neurons", icon=":material/search:", url_path="find"),
-    "sentence": st.Page(sentence.show, title="Sentence", icon=":material/short_text:", url_path="sentence"),
-    "errors": st.Page(errors.show, title="Errors", icon=":material/rule:", url_path="errors"),
-    "fine-tune": st.Page(finetune.show, title="Fine-tune", icon=":material/model_training:", url_path="fine-tune"),
-    "jobs": st.Page(all_jobs.show, title="Jobs", icon=":material/checklist:", url_path="jobs"),
-})
-groups = {
-    "Checkpoints": ("layers", "overview", "trajectory", "scorecard"),
-    "Neurons": ("neurons", "neuron", "find"),
-    "Words": ("sentence", "errors"),
-    "Work": ("fine-tune", "jobs"),
-}
-named = st.Page(layers.show, title="Layers", url_path="layers")  # whose own address is the root's
-page = st.navigation([*pages.values(), named], position="hidden")
-links.menu({title: [pages[name] for name in names] for title, names in groups.items()})
-sidebar.show(cached.store())
-tour.show(cached.store())
-if page is not pages["jobs"]:
-    progress.show(cached.store())
-page.run()
-tour.ahead(cached.store())
+@asynccontextmanager
+async def opened(_: st.App) -> AsyncIterator[None]:
+    """Opens the browser, which Streamlit leaves to an st.App, and brings the pages along while it starts."""
+    Thread(target=import_page).start()
+    if not st.get_option("server.headless"):
+        open_browser(get_url(get_display_address(st.get_option("server.address") or "localhost")))
+    yield
+
+
+def import_page() -> None:
+    """Most of a second's work, which the first visit need not wait for."""
+    gc.disable()  # to look for garbage among the modules that come takes 0.1 s
+    importlib.import_module("explorer.views.page")
+    gc.enable()
+
+
+if __name__ == "__main__":  # at each visit Streamlit runs this file
+    importlib.import_module("explorer.views.page").show()
+else:  # and once, when the server starts, imports it
+    app = st.App(__file__, lifespan=opened)

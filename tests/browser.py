@@ -24,13 +24,13 @@ class Server:
 
 
 @contextlib.contextmanager
-def served(script: Path, cache: Path, folder: Path = ROOT) -> Iterator[Server]:
+def served(script: Path, cache: Path, folder: Path = ROOT, headless: bool = True) -> Iterator[Server]:
     """`streamlit run` of a script in a process of its own, on a free port, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port),
-               "--server.address", "127.0.0.1", "--server.headless", "true", "--server.fileWatcherType", "none",
+               "--server.address", "127.0.0.1", "--server.headless", str(headless), "--server.fileWatcherType", "none",
                "--browser.gatherUsageStats", "false"]
     environment = os.environ | {"EXPLORER_CACHE": str(cache), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)

@@ -1,7 +1,9 @@
 """What somebody sees who has just cloned the project: no network, no other data, a real server and a real browser."""
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -35,6 +37,25 @@ def server(clone: Path) -> Iterator[Server]:
         patch.setenv("PYTHONPATH", str(clone))
         with served(clone / "streamlit_app.py", clone / "cache", clone) as running:
             yield running
+
+
+def test_at_a_desk_it_opens_the_browser(clone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, command = tmp_path / "opened", tmp_path / "xdg-open"
+    os.mkfifo(opened)
+    command.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    command.chmod(0o755)
+    (tmp_path / ".streamlit").mkdir()
+    (tmp_path / ".streamlit" / "credentials.toml").write_text('[general]\nemail = ""\n')  # which it asks for otherwise
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with served(clone / "streamlit_app.py", clone / "cache", clone, headless=False) as running:
+        assert opened.read_text() == f"{running.url.rstrip('/')}\n"
+
+
+def test_the_pages_are_there_before_the_first_visit(clone: Path) -> None:
+    code = "import streamlit_app, sys, gc; streamlit_app.import_page()\n" \
+           "assert 'explorer.views.layers' in sys.modules and 'torch' not in sys.modules and gc.isenabled()"
+    subprocess.run([sys.executable, "-c", code], cwd=clone, check=True)
 
 
 def position(page: Page) -> Locator:
