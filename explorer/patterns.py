@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from explorer.tasks import TASKS
+
 SEEN, NOT_SEEN, UNDECIDED = "seen here", "not seen here", "undecided here"
 UNTESTED = "not tested here"  # what it takes is not there
 RULE = ("A pattern is seen, or not seen, where most cases that it can be tested on say so beyond chance and none says "
@@ -99,7 +101,7 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     last = {task: layers.iloc[-1] for task, layers in by_task.items()}
     forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
     pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
-    figures = ", ".join(f"{task} {points(last[task].delta)}" for task in (*forget, *keep))
+    figures = ", ".join(f"{TASKS[task].folder} {points(last[task].delta)}" for task in (*forget, *keep))
     if not (forget and keep):
         return Verdict(pattern, UNTESTED, f"it takes tasks of both groups (there is {figures or 'neither'})")
     if max(last[t].high for t in forget) < min(last[t].low for t in keep):
@@ -156,8 +158,8 @@ def cases(n: int) -> str:
 
 
 def points(share: float) -> str:
-    """A signed number of percentage points, with a true minus."""
-    return f"{100 * share:+.1f}".replace("-", "−")
+    """A signed number of percentage points, with a true minus; what rounds to nothing has no sign."""
+    return "0.0" if abs(share) < 0.0005 else f"{100 * share:+.1f}".replace("-", "−")
 
 
 def _depth(layer: int) -> str:

@@ -24,9 +24,15 @@ from explorer.tasks import TaskData
 
 FRACTIONS = (0, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)  # most of the change comes early
 RECORD, LOSSES, RESUME = "run.json", "losses.json", "resume.pt"
+
+
+def _number(fits: Callable[[float], bool]) -> Callable[[Any], bool]:
+    return lambda x: isinstance(x, int | float) and fits(x)
+
+
 TAKES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "learning_rate": (lambda x: 0 < x <= 1, "a number above 0, at most 1"),
-    "epochs": (lambda x: 0 < x <= 10_000, "a number above 0, at most 10,000"),
+    "learning_rate": (_number(lambda x: 0 < x <= 1), "a number above 0, at most 1"),
+    "epochs": (_number(lambda x: 0 < x <= 10_000), "a number above 0, at most 10,000"),
     "batch_size": whole(1),
     "max_length": whole(8),  # special sub-words, and some of each sentence
     "weight_decay": (lambda x: 0 <= x < math.inf, "0 or more"),

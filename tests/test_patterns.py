@@ -94,7 +94,7 @@ def test_a_depth_is_told_with_what_the_intervals_leave_open() -> None:
 def test_the_sentences_tell_the_figures() -> None:
     text = sentences(layers(0, 0.5, -0.1, -4, -5))
     assert "falls in layers 3 to 4 and rises in layer 1" in text
-    assert "+0.0 points in layer 0" in text
+    assert "by 0.0 points in layer 0" in text
     assert "−5.0 (−5.2 to −4.8) in layer 4" in text
     assert "fine-tuned checkpoint knows most in layer 1 (90.5%)" in text
 

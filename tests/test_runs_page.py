@@ -46,7 +46,7 @@ def drawn(page: Page) -> bytes:
 
 @pytest.mark.parametrize(("label", "wrong", "takes"), [
     ("Epochs", "0", "0; takes a number above 0, at most 10,000"),
-    ("Epochs", "twelve", "nan; takes a number above 0"),
+    ("Epochs", "twelve", "twelve; takes a number above 0"),
     ("Learning rate", "2", "2; takes a number above 0, at most 1"),
     ("Size (training rows)", "1", "1; takes a whole number, 2 or more"),
     ("Seed", "-1", "-1; takes a whole number from 0 to 4,294,967,295"),

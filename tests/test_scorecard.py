@@ -94,7 +94,7 @@ def test_tasks_are_compared_on_one_base_and_corpus_by_the_newest_studies() -> No
                          pair("mrpc", "2031", data="others"): lost(9), pair("mrpc", "2031", "other"): lost(9),
                          pair("mrpc", "2031", l2=1): lost(9)}))
     assert [verdict.verdict for _, verdict in found] == [SEEN, UNTESTED, UNTESTED, UNTESTED]
-    assert found[0][1].because.endswith("sst2 −3.0, mrpc +0.0")
+    assert found[0][1].because.endswith("SST-2 −3.0, MRPC 0.0")
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,7 @@ from explorer.charts.theme import (
 from explorer.history import History
 
 SHARE = MEASURES["Accuracy"]  # how accuracies and their deltas are written
+AWAY = alt.expr("datum.delta < 0 ? 22 : -20")  # where a number stands off the other layers, which lose less
 LEVEL = ["#0d2b45", "#1d6a96", "#6fb3c8", "#e4f1e1"]  # low to high
 
 
@@ -75,8 +76,7 @@ def by_step(rows: pd.DataFrame) -> Overlay:
     x, y = time(), alt.Y("delta:Q", axis=value_axis("Delta (points)", "+~f", tickCount=6, labelExpr=NOUGHT),
                        scale=_deltas(rows))
     here = shown.transform_filter(AT_LAYER)
-    now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text=SIGNED).encode(x=x, y=y), FONT + 3,
-                 alt.expr("datum.delta < 0 ? 22 : -20"))  # away from the other layers, which lose less
+    now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text=SIGNED).encode(x=x, y=y), FONT + 3, AWAY)
     parts = [
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
         _now(x, f"{AT_STEP} && {AT_K} && {AT_LAYER}"),
@@ -125,12 +125,14 @@ def path(rows: pd.DataFrame, metric: str) -> Overlay:
               scale=score_scale(rows))
     here, now = shown.transform_filter(AT_LAYER), shown.transform_filter(AT_STEP)
     order, colour = alt.Order("step:Q"), _layers(rows)
+    first = rows.step[rows.score.notna()].min()
     parts = [
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
         shown.mark_line(strokeWidth=1.5, opacity=0.7).encode(x=x, y=y, color=colour, order=order, detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=colour, order=order),
         now.mark_point(size=40, strokeWidth=4, opacity=1).encode(x=x, y=y, color=colour, tooltip=tooltip()),
-        *rimmed(here.transform_calculate(text="datum.step").encode(x=x, y=y), FONT - 1, -14),
+        *rimmed(here.transform_filter(f"datum.step == {first} || {AT_STEP}").transform_calculate(
+            text="'step ' + format(datum.step, ',')").encode(x=x, y=y), FONT, AWAY),
         here.transform_filter(AT_STEP).mark_point(size=120, strokeWidth=6, opacity=1).encode(x=x, y=y, color=colour),
     ]
     return live(rows, f"'Forgetting against learning, layer ' + {LAYER} + ' strong'",

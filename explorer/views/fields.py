@@ -1,6 +1,5 @@
 """Fields of what is asked for, and whether all of it is given and can be used."""
 import html
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
@@ -11,6 +10,8 @@ from explorer import cached
 from explorer.corpus import find
 from explorer.specs import InputError
 from explorer.views.messages import problem
+
+SHOWN = 40  # characters of what is no number
 
 
 def suggesting(label: str, suggestions: Sequence[str], key: str, placeholder: str, help: str, value: str = "",
@@ -23,7 +24,7 @@ def suggesting(label: str, suggestions: Sequence[str], key: str, placeholder: st
 
 
 def number(label: str, default: float | None, key: str, help: str, placeholder: str = "") -> Any:
-    """A text field for a number: an int where it is whole, nan where it is none; emptied, it stands for the default.
+    """A text field for a number: an int where it is whole, the text where it is none; emptied, it is the default.
 
     Not Streamlit's number field, which goes on with its last number where a range or a type refuses what is typed: here
     the check of the request tells what it takes.
@@ -35,7 +36,7 @@ def number(label: str, default: float | None, key: str, help: str, placeholder: 
     try:
         value = float(text)
     except ValueError:
-        return math.nan
+        return text[:SHOWN]
     return int(value) if value.is_integer() else value
 
 

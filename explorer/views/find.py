@@ -55,8 +55,9 @@ def _query(page: Opened, way: str) -> str:
 
 def _results(table: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn
+    shown = table.assign(ap_change=table.ap_change.round(3) + 0.0)  # which makes -0.0 of less than is shown 0.0
     picked = st.dataframe(
-        table, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
+        shown, hide_index=True, height=560, key="found", on_select="rerun", selection_mode="single-cell",
         column_order=["neuron", "on_matches", "ap_before", "ap_after", "ap_change", "auc_before", "auc_after"],
         column_config={
             "neuron": st.column_config.TextColumn("Neuron"),
