@@ -12,7 +12,7 @@ from streamlit.web.server.server_util import get_display_address, get_url
 
 @asynccontextmanager
 async def opened(_: st.App) -> AsyncIterator[None]:
-    """Opens the browser, which Streamlit leaves to an st.App, and brings the pages along while it starts."""
+    """Opens the browser, which Streamlit leaves to an st.App, and imports the pages in the background."""
     Thread(target=import_page).start()
     if not st.get_option("server.headless"):
         open_browser(get_url(get_display_address(st.get_option("server.address") or "localhost")))
@@ -22,8 +22,10 @@ async def opened(_: st.App) -> AsyncIterator[None]:
 def import_page() -> None:
     """Most of a second's work, which the first visit need not wait for."""
     gc.disable()  # to look for garbage among the modules that come takes 0.1 s
-    importlib.import_module("explorer.views.page")
-    gc.enable()
+    try:
+        importlib.import_module("explorer.views.page")
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":  # at each visit Streamlit runs this file

@@ -30,29 +30,39 @@ if TYPE_CHECKING:
     from explorer.reading import Reader, Reading
 
 
-@st.cache_resource(max_entries=1)
 def store() -> Store:
     """The cache folder of this process."""
+    return store_at(default_root())
+
+
+@st.cache_resource(max_entries=4)
+def store_at(root: Path) -> Store:
+    """The cache in a folder, which knows what of it was found whole."""
     gc.freeze()  # Streamlit collects garbage after each run: 80 ms, were it to look through all modules every time
-    return Store(default_root())
+    return Store(root)
 
 
 @st.cache_data(max_entries=4)
 def finished(root: Path, changed: int) -> list[study.Summary]:
     """The studies in the cache when its folder of results was last changed."""
-    return study.finished(Store(root))
+    return study.finished(store_at(root))
+
+
+def load(root: Path, key: str) -> study.Study:
+    """A finished study; to be read only."""
+    return _load(root, key, store_at(root).version(key))
 
 
 @st.cache_resource(max_entries=8)
-def load(root: Path, key: str) -> study.Study:
-    """A finished study; to be read only."""
-    return study.load(Store(root), key)
+def _load(root: Path, key: str, version: list[int]) -> study.Study:
+    """Stored again under its key, it may have other notes and paths."""
+    return study.load(store_at(root), key)
 
 
 @st.cache_resource(max_entries=8)
 def complete(root: Path, key: str, changed: tuple[int, ...]) -> bool:
     """Whether the cache held all that lies behind a study when its folders were last changed."""
-    return Evidence(store(), load(root, key)).complete()
+    return Evidence(store_at(root), load(root, key)).complete()
 
 
 @st.cache_resource(max_entries=64)
@@ -102,7 +112,7 @@ def scale_of_layers(root: Path, key: str, finetuned: str) -> pd.DataFrame:
 @st.cache_resource(max_entries=8)
 def scored(root: Path, keys: tuple[str, ...], changed: int) -> scoring.Scored:
     """The scorecard of these studies when the folder of results was last changed; to be read only."""
-    return scoring.scored(keys, Store(root))
+    return scoring.scored(keys, store_at(root))
 
 
 @st.cache_resource(max_entries=32)
@@ -176,7 +186,21 @@ def offered(path: str, changed: int) -> list[str]:
 
 def evidence(root: Path, key: str) -> Evidence:
     """What lies behind a study; it only names things, so there is nothing to keep."""
-    return Evidence(store(), load(root, key))
+    return Evidence(store_at(root), load(root, key))
+
+
+@st.cache_data(max_entries=32)
+def label_names(root: Path, key: str) -> tuple[str, ...]:
+    """The labels that a study's probes tell apart, in the order of their weights."""
+    return evidence(root, key).labels()
+
+
+@st.cache_data(max_entries=32)
+def best_neuron(root: Path, key: str) -> str:
+    """The best by LCA of the pre-trained checkpoint's last layer."""
+    here = evidence(root, key)
+    last = here.activations(here.study.base, "test").n_layers - 1
+    return str(neuron.Neuron(last, int(here.ranking(here.study.base, last).order[0])))
 
 
 @st.cache_resource(max_entries=8)
@@ -255,7 +279,7 @@ def reading(name: str, digest: str, words: tuple[str, ...], pooling: str) -> Rea
 
 def neurons(root: Path, key: str, finetuned: str) -> Neurons:
     """The analysis of a pair, as far as it is there; what follows is called for parts that are."""
-    return Neurons(store(), load(root, key), finetuned)
+    return Neurons(store_at(root), load(root, key), finetuned)
 
 
 @st.cache_resource(max_entries=64)

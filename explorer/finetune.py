@@ -26,12 +26,10 @@ from transformers import (
 )
 
 from explorer.freezing import prepare
-from explorer.models import Checkpoint, load, resolve
-from explorer.runs import FRACTIONS, RESUME, FinetuneRequest, Run, into_place, opened
+from explorer.models import Checkpoint, load, quiet, resolve
+from explorer.runs import RESUME, FinetuneRequest, Run, into_place, opened
 from explorer.specs import InputError, Progress, silent
-from explorer.tasks import TASKS, Examples, TaskData, read_task, scores
-
-__all__ = ["FRACTIONS", "TASKS", "FinetuneRequest", "finetune"]
+from explorer.tasks import Examples, TaskData, read_task, scores
 
 SAVE_EVERY = 60  # seconds of work that a kill may cost
 TELL_EVERY = 1  # seconds between two writes of the losses, for those who watch
@@ -200,8 +198,9 @@ class _Training:
 
     def save_checkpoint(self, folder: Path) -> None:
         """In transformers' form, with the base's tokenizer as it was: ours has this run's truncation set."""
-        self.model.save_pretrained(folder)
-        AutoTokenizer.from_pretrained(self.base.folder).save_pretrained(folder)
+        with quiet():
+            self.model.save_pretrained(folder)
+            AutoTokenizer.from_pretrained(self.base.folder).save_pretrained(folder)
 
     def save(self, path: Path) -> None:
         """All that the next step depends on; the order of the rows follows from seed and step."""

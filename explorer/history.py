@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from explorer.models import STARTER, place, steps
+from explorer.models import folder_of, place, steps
 from explorer.runs import LOSSES, RECORD
 from explorer.specs import InputError
 from explorer.tasks import task_name
@@ -47,6 +47,7 @@ class History:
     steps: int | None = None  # of the whole run
     baseline: float | None = None  # dev score of one answer for all
     losses: tuple[tuple[int, float], ...] = ()  # step and loss in training
+    unreadable: str = ""  # why its record tells nothing
 
     def at(self, checkpoint: str) -> Point | None:
         """The point of a checkpoint's name, or None."""
@@ -59,12 +60,11 @@ class History:
 
 
 def histories(checkpoints: Sequence[str]) -> list[History]:
-    """The runs that these checkpoints are steps of, each with those of its steps alone; others are left out."""
-    found: dict[str, dict[str, int]] = {}
-    for name in checkpoints:
-        if at := place(name):
-            found.setdefault(at[0], {})[name] = at[1]
-    return [_history(name, named) for name, named in found.items()]
+    """The runs that these checkpoints are steps of, each with those of its steps alone; others are left out.
+
+    Where a record cannot be read the steps are all that is known, as of revisions on the hub.
+    """
+    return [_lenient(bare) for bare in _bare(checkpoints)]
 
 
 def read_run(folder: Path) -> History:
@@ -72,13 +72,28 @@ def read_run(folder: Path) -> History:
     found = steps(folder)
     if not found:
         raise InputError(f"run {folder}: there are no checkpoint-STEP folders in it")
-    return histories([str(path) for path in found])[0]
+    return _known(_bare([str(path) for path in found])[0])
 
 
-def _history(name: str, named: dict[str, int]) -> History:
-    points = sorted((Point(step, checkpoint) for checkpoint, step in named.items()), key=lambda point: point.step)
-    bare = History(name, tuple(points))
-    folder = next((path for path in (Path(name).expanduser(), STARTER / name) if path.is_dir()), Path(name))
+def _bare(checkpoints: Sequence[str]) -> list[History]:
+    """The runs as far as the names tell."""
+    found: dict[str, list[Point]] = {}
+    for name in checkpoints:
+        if at := place(name):
+            found.setdefault(at[0], []).append(Point(at[1], name))
+    return [History(name, tuple(sorted(points, key=lambda point: point.step))) for name, points in found.items()]
+
+
+def _lenient(bare: History) -> History:
+    try:
+        return _known(bare)
+    except InputError as error:
+        return replace(bare, unreadable=str(error))
+
+
+def _known(bare: History) -> History:
+    """With what its record tells; raises InputError for one that cannot be read."""
+    folder = folder_of(bare.name)
     if (folder / RECORD).is_file():
         return _ours(bare, folder)
     states = [folder / TRAINER, *(path / TRAINER for path in reversed(steps(folder)))]

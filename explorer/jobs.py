@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from explorer.files import explained
 from explorer.processes import alive, of_process, of_slurm, slurm_number, started, write
 from explorer.specs import InputError
 from explorer.store import Store
@@ -26,6 +27,7 @@ ACTIVE = ("queued", "running")
 WRITE_EVERY = 0.2  # seconds between two writes of the progress file
 LOG_LINES = 20
 EARLY = 0.1  # of the work: the first steps tell little of the others
+LEAP = 0.1  # of the work, at one step: it was done before, by an earlier job or found in the cache
 UNLIKE = ("neurons", "scorecard")  # kinds whose steps take unlike times
 
 
@@ -47,9 +49,10 @@ class Job:
     what: str = ""
     started: float | None = None
     updated: float | None = None
+    since: float | None = None  # from when the rate counts, and the share of the work that was done by then
+    skipped: float = 0.0
     message: str = ""  # why it failed
-    result: str = ""  # the study's key, of a run at work as far as it came; of other jobs, the folder they filled
-    log_tail: str = ""
+    result: str = ""  # a study's key, of a run at work as far as it came; of other jobs, the folder they filled
     cancelling: bool = False  # at work, and asked to stop
 
     @property
@@ -59,11 +62,11 @@ class Job:
     @property
     def seconds_left(self) -> float | None:
         """Time left at the rate so far; None while there is too little to go by, or steps take unlike times."""
-        if self.state != "running" or self.started is None or self.updated is None:
+        if self.state != "running" or self.since is None or self.updated is None or self.kind in UNLIKE:
             return None
-        if self.kind in UNLIKE or not self.done or self.done < EARLY * self.total:
-            return None
-        return (self.updated - self.started) * (self.total - self.done) / self.done
+        share = self.done / self.total if self.total else 0.0
+        done = share - self.skipped
+        return (self.updated - self.since) * (1 - share) / done if done >= EARLY else None
 
 
 def submit(store: Store, request: Request) -> str:
@@ -77,12 +80,12 @@ def again(store: Store, job: Job) -> str:
 
 
 def _submit(store: Store, kind: str, wanted: dict) -> str:
-    with store.lock("jobs"):
+    job_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    folder = _folder(store, job_id)
+    with store.lock("jobs"), explained(folder):
         for job in jobs(store):
             if job.active and not job.cancelling and job.kind == kind and job.request == wanted:
                 return job.id
-        job_id = f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        folder = _folder(store, job_id)
         folder.mkdir(parents=True)
         write(folder / "request.json", {"kind": kind, "request": wanted, "created": time.time()})
         # Started from a process in a session of its own: Ctrl-C in the page's terminal must not reach the job.
@@ -112,7 +115,7 @@ def status(store: Store, job_id: str) -> Job:
         state = _end(folder)
     cancelling = state["state"] in ACTIVE and (folder / "cancel").exists()
     return Job(id=job_id, kind=request["kind"], request=request["request"], created=request["created"],
-               log_tail=_log_tail(folder), cancelling=cancelling, **state)
+               cancelling=cancelling, **state)
 
 
 def cancel(store: Store, job_id: str) -> None:
@@ -149,8 +152,9 @@ def _end(folder: Path) -> dict:
     return state | {"state": "failed", "message": message}
 
 
-def _log_tail(folder: Path) -> str:
-    lines: list[str] = []
+def log_tail(store: Store, job_id: str) -> str:
+    """The last lines of what it wrote, of its launcher too."""
+    folder, lines = _folder(store, job_id), []
     for path in [folder / "launcher.log", *sorted(folder.glob("*_log.err"))]:
         if path.is_file():
             lines += path.read_text(errors="replace").splitlines()
@@ -218,12 +222,16 @@ class _Report:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.state: dict = {"state": "queued"}
-        self.written = 0.0
+        self.written = self.share = 0.0
         of_process(folder, os.getpid())
 
     def __call__(self, done: int, total: int, what: str) -> None:
         self.check_cancelled()
-        self.state |= {"done": done, "total": total, "what": what, "updated": time.time()}
+        now, share = time.time(), done / total if total else 0.0
+        if share - self.share >= LEAP:
+            self.state |= {"since": now, "skipped": share}
+        self.share = share
+        self.state |= {"done": done, "total": total, "what": what, "updated": now}
         if time.monotonic() - self.written > WRITE_EVERY:
             self._write()
 
@@ -232,7 +240,8 @@ class _Report:
             raise Cancelled
 
     def start(self) -> None:
-        self.state |= {"state": "running", "started": time.time()}
+        now = time.time()
+        self.state |= {"state": "running", "started": now, "since": now}
         self._write()
 
     def publish(self, result: str) -> None:

@@ -360,14 +360,10 @@ def _behaviour(checkpoint: Checkpoint) -> dict[str, object]:
 
 @contextmanager
 def _explained(checkpoint: Checkpoint) -> Iterator[None]:
-    """Keep transformers' tables and progress bars to itself; turn what it cannot read into InputError."""
-    from transformers.utils import logging
-
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    """Turn what transformers cannot read into InputError, and keep it quiet."""
     try:
-        yield
+        with quiet():
+            yield
     except pickle.UnpicklingError as error:
         raise InputError(f"model {checkpoint.name}: the .bin in {checkpoint.folder} is damaged, or holds more than "
                          "weights; it is not run") from error
@@ -375,6 +371,18 @@ def _explained(checkpoint: Checkpoint) -> Iterator[None]:
         reason = " ".join(str(error).split())[:300]
         raise InputError(f"model {checkpoint.name}: {checkpoint.folder} cannot be loaded "
                          f"({type(error).__name__}: {reason})") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' tables and progress bars to itself."""
+    from transformers.utils import logging
+
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
     finally:
         logging.set_verbosity(verbosity)
         if bars:

@@ -65,7 +65,7 @@ def activation(evidence: Evidence, checkpoint: str, split: str, neuron: Neuron) 
 
 
 def kept_words(evidence: Evidence, split: str) -> pd.DataFrame:
-    """The words of a split that have activations: sentence, position in it, word, label, left and right context."""
+    """The words of a split that have activations: sentence, position in it, word and label."""
     words = evidence.words(split)
     words["position"] = words.groupby("sentence").cumcount()
     return words[evidence.activations(evidence.study.base, split).kept].reset_index(drop=True)

@@ -22,7 +22,7 @@ from explorer.patterns import (
     together,
 )
 from explorer.starter.studies import TRAIN
-from explorer.study import StudyRequest, Summary, short_name, unusual
+from explorer.study import StudyRequest, Summary, short_name, telling_name, unusual
 from explorer.tasks import TASKS
 from explorer.untrained import tuned
 
@@ -85,12 +85,16 @@ def task(name: str) -> str:
 def pairs(studies: Sequence[Summary], label: str, corpus: str) -> list[Pair]:
     """Those of a property and a corpus, by name, out of studies, the newest first: one for each model and task.
 
-    One with the usual settings goes before others, such as one of a sample.
+    One with the usual settings goes before others, such as one of a sample. Of two corpora of one name it is the one
+    whose study is newest.
     """
+    named = [study for study in studies
+             if (study.request.corpus.property, corpus_name(study.request)) == (label, corpus)]
+    data = next((study.made_of[:1] for study in named if not study.request.corpus.limit), ())
     found: dict[tuple[str, str], Pair] = {}
-    for study in sorted(studies, key=lambda study: bool(unusual(study.request))):
+    for study in sorted(named, key=lambda study: bool(unusual(study.request))):
         request = study.request
-        if (request.corpus.property, corpus_name(request)) != (label, corpus):
+        if not request.corpus.limit and study.made_of[:1] != data:
             continue
         for last in last_steps(tuned(request)):
             on = study.tasks.get(last) or task(last)
@@ -147,7 +151,7 @@ def published(tables: dict[Pair, pd.DataFrame]) -> list[tuple[Verdict, dict[str,
 def model_names(found: Iterable[Pair]) -> dict[str, str]:
     """By model: its architecture's name, or its own where another of them has the same architecture."""
     architectures = {pair.base: pair.titles[0] for pair in found}
-    count, short = Counter(architectures.values()), Counter(map(short_name, architectures))
-    return {base: name if count[name] == 1 else short_name(base) if short[short_name(base)] == 1 else base
+    count = Counter(architectures.values())
+    return {base: name if count[name] == 1 else telling_name(base, architectures)
             for base, name in architectures.items()}
 

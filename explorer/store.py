@@ -150,6 +150,11 @@ class Store:
         table = pq.read_table(pa.BufferReader(content), filters=rows).to_pandas()
         return Stored(table, description["spec"], description["meta"])
 
+    def version(self, key: str) -> list[int]:
+        """What changes when another table takes the place of the key's; empty where there is none."""
+        path = self.root / "results" / (key + TABLE)
+        return identity(path)[:2] if re.fullmatch("[0-9a-f]{20}", key) and path.is_file() else []
+
     def arrays(self, spec: Spec) -> tuple[dict[str, np.ndarray], dict] | None:
         """The named arrays stored for the spec and their meta, or None; likewise."""
         content = self._read(spec.key(), ARRAYS)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -176,6 +176,12 @@ def short_name(name: str) -> str:
     parts = PurePath(name).parts
     keep = 2 if parts and parts[-1].startswith("checkpoint-") else 1
     return name if len(parts) <= 2 and not name.startswith("/") else "/".join(parts[-keep:])
+
+
+def telling_name(name: str, names: Iterable[str]) -> str:
+    """The short name, unless that of another of the names is the same."""
+    short = short_name(name)
+    return short if sum(short_name(other) == short for other in set(names)) == 1 else name
 
 
 def finished(store: Store) -> list[Summary]:

@@ -50,8 +50,11 @@ def forgotten(trajectory: pd.DataFrame) -> float:
 
 
 def alike(study: Study | Summary) -> tuple[StudyRequest, tuple[str, ...]]:
-    """What two studies share whose runs may be compared: what was asked for, the data and the base."""
-    return dataclasses.replace(study.request, finetuned=(), k=()), study.made_of[:2]
+    """What two studies share whose runs may be compared: what was asked for, the data and the base.
+
+    The control task and the description length change no figure that is compared.
+    """
+    return dataclasses.replace(study.request, finetuned=(), k=(), control=0, description=False), study.made_of[:2]
 
 
 def gone_on(study: Study | Summary, studies: Sequence[Summary]) -> Summary | None:

@@ -32,7 +32,7 @@ def test_what_is_gone_is_said_and_the_button_brings_back_just_that(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path / "cache"))
-    for function in (cached.store, cached.load, cached.complete):
+    for function in (cached.store_at, cached.complete):
         function.clear()
     base, tuned = build(tmp_path / "base", "bert", seed=0), build(tmp_path / "tuned", "bert", seed=1)
     store = Store(tmp_path / "cache")

@@ -1,12 +1,11 @@
 """The form of the Fine-tune page, without a browser: what it offers, and what it asks for by default."""
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from explorer import cached, jobs
+from explorer import jobs
 from explorer.downloads import DOWNLOADS
 from explorer.runs import FinetuneRequest
 from explorer.store import Store
@@ -15,16 +14,13 @@ from explorer.views import larger
 from explorer.work import RunRequest
 from tests.tiny import build
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = "from explorer.views import finetune\nfinetune.show()\n"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     monkeypatch.setenv("EXPLORER_CACHE", str(tmp_path))
-    cached.store.clear()
-    yield Store(tmp_path)
-    cached.store.clear()
+    return Store(tmp_path)
 
 
 @pytest.fixture

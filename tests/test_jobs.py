@@ -69,8 +69,10 @@ def test_two_who_ask_for_the_same_share_one_job(store: Store, long_request: Stud
     assert jobs.submit(store, long_request) == first
     jobs.cancel(store, first)
     assert wait(store, first, over).state == "cancelled"
-    assert jobs.submit(store, long_request) != first
-    jobs.cancel(store, jobs.jobs(store)[0].id)
+    second = jobs.submit(store, long_request)
+    assert second != first
+    jobs.cancel(store, second)
+    wait(store, second, over)
 
 
 def test_jobs_take_turns(store: Store, request_: StudyRequest, long_request: StudyRequest) -> None:
@@ -298,7 +300,7 @@ def test_on_slurm_what_it_refuses_has_failed(cluster: Path, store: Store, reques
     (cluster / "refuses").touch()
     job = wait(store, jobs.submit(store, request_), over)
     assert job.state == "failed"
-    assert "invalid partition specified" in job.log_tail
+    assert "invalid partition specified" in jobs.log_tail(store, job.id)
 
 
 @pytest.mark.parametrize("waits", [True, False])

@@ -81,11 +81,8 @@ def alter(path: Path) -> None:
 @pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
 def test_another_byte_is_another_checkpoint(bert: Path, file: str) -> None:
     before = resolve(str(bert))
-    (bert / "config.json").write_text((bert / "config.json").read_text() + " ")
-    padded = resolve(str(bert))
-    if file != "config.json":
-        (bert / file).write_bytes((bert / file).read_bytes() + b" ")
-    assert resolve(str(bert)).digest not in {before.digest} | ({padded.digest} - {resolve(str(bert)).digest})
+    (bert / file).write_bytes((bert / file).read_bytes() + b" ")
+    assert resolve(str(bert)).digest != before.digest
     assert (resolve(str(bert)).tokenizer_digest != before.tokenizer_digest) == file.startswith("tokenizer")
 
 

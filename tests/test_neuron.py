@@ -128,14 +128,12 @@ def test_the_charts_of_a_card_are_vega_lite(
     evidence: Evidence, pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EXPLORER_CACHE", str(evidence.store.root))
-    cached.store.clear()
     card, charts = cached.neuron_card(evidence.store.root, evidence.study.key, pair, "test",
                                       Neuron.parse(PLANTED, 3, 16), False)
     assert str(card.neuron) == PLANTED
     assert len(charts) == 3
     for chart in charts:
         alt.Chart.from_dict(chart)  # checks it
-    cached.store.clear()
 
 
 def test_rankings_that_the_analysis_stored_are_all_on_the_card(neurons: Neurons) -> None:

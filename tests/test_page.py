@@ -162,7 +162,7 @@ def test_a_cancelled_study_can_be_run_again_or_dismissed(
     page.get_by_role("button", name="Run study").click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_visible()
-    expect(page.get_by_role("button", name="Go on")).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Dismiss").click()
     expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("job="))

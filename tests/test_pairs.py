@@ -15,7 +15,6 @@ from explorer.models import check_pair, load_tokenizer, resolve
 from explorer.specs import InputError
 from tests.tiny import WORDS, build
 
-ROOT = Path(__file__).resolve().parents[1]
 
 def only_words(folder: Path) -> None:
     """As BERT checkpoints were before tokenizer.json."""

@@ -16,7 +16,6 @@ from explorer.models import load, resolve
 from explorer.specs import InputError
 from tests.tiny import reconfigure
 
-ROOT = Path(__file__).resolve().parents[1]
 
 def without(file: str) -> Callable[[Path], None]:
     return lambda folder: (folder / file).unlink()

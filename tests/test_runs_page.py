@@ -71,7 +71,7 @@ def test_a_run_is_started_watched_and_found_again(page: Page, address: str) -> N
     expect(page.get_by_text(PROBED)).to_be_visible()
     first = drawn(page)
     expect(page.get_by_text("Run: ")).to_be_visible()  # at work
-    expect(page.get_by_text(f"3 of 5 {PROBED}")).to_be_visible()
+    expect(page.get_by_text(re.compile(f"[2-4] of 5 {PROBED}"))).to_be_visible()
     assert drawn(page) != first
     expect(page.get_by_text("Run: ")).to_be_visible()  # still
     page.reload()

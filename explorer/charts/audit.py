@@ -5,7 +5,19 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.neurons import ALL_LAYERS, HEIGHT, colours, in_points, k_axis, percent
-from explorer.charts.theme import AT_K, AT_LAYER, FONT, LAYER, NEUTRAL, K, Overlay, clickable, k_ticks, live, value_axis
+from explorer.charts.theme import (
+    AT_K,
+    AT_LAYER,
+    FONT,
+    LAYER,
+    NEUTRAL,
+    K,
+    Overlay,
+    clickable,
+    live,
+    slider_line,
+    value_axis,
+)
 
 METHODS = {"lca": "LCA", "probeless": "Probeless", "iou": "IoU", "gaussian": "Gaussian", "l1": "L1 path"}
 PALETTE = ["#0a7cc4", "#d05800", "#4a9d5b", "#7a4fa3", "#a0791c"]
@@ -40,11 +52,8 @@ def label_map(table: pd.DataFrame, heading: str) -> Overlay:
 
 def needed(table: pd.DataFrame, ks: Sequence[int], delta: float) -> Overlay:
     """How many neurons each label needs, before and after; table as tables.needed has it, checkpoint being the role."""
-    whole = max(ks)
-    ticks = k_ticks(whole)
     colour, shape = colours()
-    x = alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
-              axis=alt.Axis(title="Neurons of the layer's top k (log scale)", values=ticks, format="d"))
+    x = k_axis(ks, "Neurons of the layer's top k (log scale)")
     y = alt.Y("label:N", sort=alt.EncodingSortField("n", op="max", order="descending"),
               axis=_labels("Label, the most frequent first", table.label))
     here = alt.Chart().transform_filter(AT_LAYER)
@@ -67,8 +76,7 @@ def audit(table: pd.DataFrame, ks: Sequence[int], role: str, over_all: bool) -> 
                alt.Tooltip("value:Q", title="accuracy (%)", format=".1f")]
     line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=60, filled=True)).encode(
         x=x, y=y, color=_methods(), tooltip=tooltip)
-    rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
-        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    rule = slider_line(x, AT_K, pd.DataFrame({"k": ks}))
     where = "', all layers at once'" if over_all else f"', layer ' + {LAYER}"
     return live(_named(shown), f"'Ranked by each method, then probed alike, {role}' + {where}", HEIGHT + 60,
                 [rule, line], ks)
@@ -106,8 +114,7 @@ def stability(table: pd.DataFrame, ks: Sequence[int], role: str) -> Overlay:
     band = here.mark_area(opacity=0.1).encode(x=x, y="low:Q", y2="high:Q", color=_methods(3))
     line = here.mark_line(strokeWidth=2.5, point=alt.OverlayMarkDef(size=50, filled=True)).encode(
         x=x, y=y, color=_methods(3), tooltip=tooltip)
-    rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
-        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    rule = slider_line(x, AT_K, pd.DataFrame({"k": ks}))
     title = f"'Stability over resamples, layer ' + {LAYER}"
     return live(shown, title, LOW, [rule, band, line], ks)
 

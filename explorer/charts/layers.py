@@ -21,6 +21,7 @@ from explorer.charts.theme import (
     k_ticks,
     live,
     rimmed,
+    slider_line,
     value_axis,
 )
 
@@ -30,6 +31,7 @@ DELTA_TICKS = (0.3, 1, 3, 10, 30, 100)
 CROWDED = 14  # layers, above which bars have no numbers of their own
 DASHES = [[2, 3], [8, 4]]  # of the baselines, in their order
 UNTRAINED = "random weights"
+HERE = f"{AT_LAYER} && {AT_K}"  # where the sliders stand
 
 
 def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], together: bool) -> list[Overlay]:
@@ -38,7 +40,7 @@ def drawn(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float], tog
 
 
 def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) -> Overlay:
-    """The measure of both checkpoints by layer, at the slider's k, and the baselines, (name, value), as lines.
+    """The measure of both checkpoints by layer, at the slider's k, and the baselines, value by name, as lines.
 
     The axis fits the lines of checkpoints at this k: a baseline far from them has its name and value in the legend.
     """
@@ -46,8 +48,10 @@ def by_layer(grid: pd.DataFrame, measure: Measure, baselines: dict[str, float]) 
     ends = alt.Scale(domainMin=alt.ExprRef("lows[toNumber(live_k)]"), domainMax=alt.ExprRef("highs[toNumber(live_k)]"),
                      zero=False, nice=False)
     title = f"'{measure.title} by layer, ' + {_at(grid)}"
-    return _live(grid, title, HEIGHT, [*_baselines(baselines), _rule(x), _values(grid, x, AT_K, measure, ends)],
-                 alt.VariableParameter("lows", value=low.tolist()), alt.VariableParameter("highs", value=high.tolist()))
+    parts: list[alt.Chart | Overlay] = [
+        *_baselines(baselines), slider_line(x, HERE), _values(grid, x, AT_K, measure, ends)]
+    return _live(grid, title, HEIGHT, parts, alt.VariableParameter("lows", value=low.tolist()),
+                 alt.VariableParameter("highs", value=high.tolist()))
 
 
 def by_k(grid: pd.DataFrame, measure: Measure) -> Overlay:
@@ -60,11 +64,11 @@ def by_k(grid: pd.DataFrame, measure: Measure) -> Overlay:
     ends = alt.Scale(domain=[low.min(), high.max()], zero=False, nice=False)
     title = f"'{measure.title} by number of neurons, layer ' + {LAYER}"
     return _live(grid, title, HEIGHT, [
-        _rule(x), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
+        slider_line(x, HERE), _values(grid, x, f"{AT_LAYER} && datum.k == datum.at", measure, ends)])
 
 
 def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> Overlay:
-    """Fine-tuned minus pre-trained by layer with its 95 % interval, at the slider's k; grey where that holds zero."""
+    """Fine-tuned minus pre-trained by layer at the slider's k, 95 % intervals; grey where they contain zero."""
     x, last = _layer_axis(grid, "Layer (0: embeddings)"), grid.layer.max()
     bounds = grid[["delta", "delta_low", "delta_high"]]
     low, high = min(bounds.min(axis=None, skipna=True), 0.0), max(bounds.max(axis=None, skipna=True), 0.0)
@@ -84,7 +88,7 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> Over
         x=x, y=alt.Y("delta_low:Q"), y2=alt.Y2("delta_high:Q"))
     zero = alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0))
     text = f"abs(datum.delta) < {0.5 * 10**-measure.digits} ? '{0:.{measure.digits}f}' : " \
-           f"replace(format(datum.delta, '+.{measure.digits}f'), '-', '−')"
+           f"format(datum.delta, '+.{measure.digits}f')"
     numbered = rows.transform_calculate(
         text=text, bottom="isValid(datum.delta_low) ? datum.delta_low : datum.delta",
         top="isValid(datum.delta_high) ? datum.delta_high : datum.delta")
@@ -95,7 +99,7 @@ def delta_by_layer(grid: pd.DataFrame, measure: Measure, together: bool) -> Over
     sure = "no intervals" if grid.delta_low.isna().all() else \
         f"95 % for {'all layers at once' if together else 'each layer alone'}"
     title = f"'Delta by layer, {sure}'"
-    return _live(grid, title, LOW, [zero, bars, intervals, _rule(x), *falls, *rises])
+    return _live(grid, title, LOW, [zero, bars, intervals, slider_line(x, HERE), *falls, *rises])
 
 
 def _live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | Overlay],
@@ -139,7 +143,7 @@ def _baselines(baselines: dict[str, float]) -> list[alt.Chart]:
                         symbolStrokeWidth=2, labelFontSize=FONT - 1, labelLimit=400, offset=2)
     scale = alt.Scale(domain=names, range=DASHES[:len(names)])
     dash = alt.StrokeDash("baseline:N", scale=scale, legend=legend)
-    return [alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}").transform_calculate(baseline=json.dumps(name))
+    return [alt.Chart().transform_filter(HERE).transform_calculate(baseline=json.dumps(name))
             .mark_rule(color=NEUTRAL, strokeWidth=2, clip=True).encode(y=alt.YDatum(value), strokeDash=dash)
             for name, value in zip(names, baselines.values(), strict=True)]
 
@@ -160,7 +164,7 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
     colour = alt.Color("checkpoint:N", legend=legend, scale=colours)
     shape = alt.Shape("checkpoint:N", legend=legend, scale=alt.Scale(
         domain=names, range=[*SHAPES, "stroke"][:len(names)]))
-    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
+    here = alt.Chart().transform_filter(HERE)
     upper = "datum.value > min(datum.before, datum.after) || datum.delta == 0 && datum.role == 'before'"
     thin = alt.Chart().transform_filter("datum.role == 'before'").mark_line(strokeWidth=1.5).encode(
         x=x, y=alt.Y("random:Q"), color=alt.ColorDatum(UNTRAINED))
@@ -178,15 +182,9 @@ def _values(grid: pd.DataFrame, x: alt.X, shown: str, measure: Measure, ends: al
         alt.FilterTransform(shown), alt.FoldTransform(fold=["before", "after"], **{"as": ["role", "value"]}),
         alt.CalculateTransform(calculate=f"datum.role == 'before' ? '{names[0]}' : '{names[1]}'",
                         **{"as": "checkpoint"}),
-        alt.CalculateTransform(calculate=f"replace(format(datum.value, '.{measure.digits}f'), '-', '−')",
+        alt.CalculateTransform(calculate=f"format(datum.value, '.{measure.digits}f')",
                         **{"as": "text"}),
     ])
-
-
-def _rule(x: alt.X) -> alt.Chart:
-    """The line that shows where the slider of this axis stands."""
-    here = alt.Chart().transform_filter(f"{AT_LAYER} && {AT_K}")
-    return here.mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
 
 
 def _layer_axis(grid: pd.DataFrame, title: str | None = None) -> alt.X:

@@ -19,13 +19,14 @@ from explorer.charts.theme import (
     clickable,
     k_ticks,
     live,
+    slider_line,
     value_axis,
 )
 
 FATES = {"kept": "#4a9d5b", "gained": COLOURS["fine-tuned"], "lost": COLOURS["pre-trained"], "neither": "#b5b9c1"}
 HEIGHT, LOW = 330, 240  # pixels
 ABOVE = 1.08  # of the tallest bar: where its axis ends
-SIGNED = "datum.value == 0 ? '0' : replace(format(datum.value, '+d'), '-', '−')"  # labels of an axis of differences
+SIGNED = "datum.value == 0 ? '0' : format(datum.value, '+d')"  # labels of an axis of differences
 ALL_LAYERS = -1  # of the column layer: the neurons of all layers at once
 
 
@@ -35,6 +36,12 @@ def k_axis(ks: Sequence[int], title: str = "Neurons in the probe (k, log scale)"
     ticks = k_ticks(whole)
     return alt.X("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
                  axis=alt.Axis(title=title, values=ticks, format="d"))
+
+
+def layer_axis(last: int, room: float) -> alt.X:
+    """All layers, with room beside the outer ones in layers."""
+    return alt.X("layer:Q", scale=alt.Scale(domain=[-room, last + room], nice=False),
+                 axis=alt.Axis(title="Layer (0: embeddings)", values=list(range(last + 1)), format="d", grid=False))
 
 
 def colours() -> tuple[alt.Color, alt.Shape]:
@@ -75,8 +82,7 @@ def curves(table: pd.DataFrame, ks: Sequence[int], over_all: bool, heading: str)
     line = here.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour, strokeDash=dash)
     points = here.mark_point(filled=True, size=50, opacity=1).encode(x=x, y=y, color=colour, shape=shape,
                                                                      tooltip=tooltip)
-    rule = alt.Chart(pd.DataFrame({"k": list(ks)})).transform_filter(AT_K).mark_rule(
-        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    rule = slider_line(x, AT_K, pd.DataFrame({"k": ks}))
     title = f"'{heading}, all layers at once'" if over_all else f"'{heading}, layer ' + {LAYER}"
     return live(shown, title, HEIGHT + 90, [rule, band, line, points], ks)
 
@@ -88,15 +94,13 @@ def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> Overlay:
     colour, shape = colours()
     y = alt.Y("k:Q", scale=alt.Scale(type="log", domain=[0.87, whole * 1.3], nice=False),
               axis=alt.Axis(title="Neurons (log scale)", values=ticks, format="d", minExtent=MARGIN))
-    x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.4, last + 0.4], nice=False),
-              axis=alt.Axis(title="Layer (0: embeddings)", values=list(range(last + 1)), format="d", grid=False))
+    x = layer_axis(last, 0.4)
     tooltip = [alt.Tooltip("checkpoint:N"), alt.Tooltip("layer:Q"), alt.Tooltip("k:Q", title="neurons"),
                alt.Tooltip("share:Q", title="of the layer (%)", format=".1f"),
                alt.Tooltip("oracle:Q", title="oracle on dev (%)", format=".1f"),
                alt.Tooltip("found:Q", title="minimal set on dev (%)", format=".1f")]
     base = alt.Chart().encode(x=x, y=y, color=colour)
-    rule = alt.Chart(pd.DataFrame({"layer": range(last + 1)})).transform_filter(AT_LAYER).mark_rule(
-        color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    rule = slider_line(x, AT_LAYER, pd.DataFrame({"layer": range(last + 1)}))
     title = f"'Minimal neuron set of each layer, within {in_points(delta)} of the oracle on dev'"
     return live(table, title, HEIGHT, [rule, base.mark_line(strokeWidth=2.5),
                                        base.mark_point(filled=True, size=90, opacity=1).encode(
@@ -106,8 +110,7 @@ def minimal(table: pd.DataFrame, ks: Sequence[int], delta: float) -> Overlay:
 def histograms(counts: pd.DataFrame, centres: pd.DataFrame, ks: Sequence[int]) -> list[Overlay]:
     """Layers of the first k neurons over all layers: pre-trained, fine-tuned, and the change."""
     last, most = int(counts.layer.max()), "neurons:Q"
-    x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.6, last + 0.6], nice=False),
-              axis=alt.Axis(title="Layer (0: embeddings)", values=list(range(last + 1)), format="d", grid=False))
+    x = layer_axis(last, 0.6)
     highest = counts[["before", "after"]].max(axis=1).groupby(counts.k).transform("max")
     shared = counts.assign(highest=ABOVE * highest)
     found = []
@@ -167,8 +170,7 @@ def similarity(table: pd.DataFrame, ks: Sequence[int]) -> Overlay:
     quartiles = table.groupby("layer").correlation.quantile([0.05, 0.5, 0.95]).unstack()
     rows = pd.DataFrame({"layer": quartiles.index, "cka": table.groupby("layer").cka.first(), "low": quartiles[0.05],
                          "median": quartiles[0.5], "high": quartiles[0.95]}).astype(float).round(4)
-    x = alt.X("layer:Q", scale=alt.Scale(domain=[-0.4, last + 0.4], nice=False),
-              axis=alt.Axis(title="Layer (0: embeddings)", values=list(range(last + 1)), format="d", grid=False))
+    x = layer_axis(last, 0.4)
     bottom = min(0.0, float(rows.low.min()))
     y = alt.Y("value:Q", scale=alt.Scale(domain=[bottom, 1.03], nice=False),
               axis=value_axis("Similarity (1: unchanged)", ".1f", tickCount=6))
@@ -180,7 +182,7 @@ def similarity(table: pd.DataFrame, ks: Sequence[int]) -> Overlay:
     tip = [alt.Tooltip("layer:Q"), *(alt.Tooltip(f"{field}:Q", title=title, format=".3f") for field, title in (
         ("cka", "linear CKA"), ("median", "median correlation"), ("low", "5 % below"), ("high", "5 % above")))]
     band = alt.Chart().mark_area(opacity=0.2, color=NEUTRAL).encode(x=x, y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
-    rule = alt.Chart().transform_filter(AT_LAYER).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+    rule = slider_line(x, AT_LAYER)
     return live(rows, "'Before and after on the test words, by layer'", HEIGHT + 60, [
         rule, band, lines.mark_line(strokeWidth=2.5).encode(x=x, y=y, color=colour),
         lines.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=colour, tooltip=tip)], ks)

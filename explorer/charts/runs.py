@@ -5,7 +5,7 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.steps import CELLS, FIT, HEIGHT, LOW_HIGH, SIGNED, STRIP, score_scale, shift, time, tooltip
-from explorer.charts.theme import FONT, MARGIN, NEUTRAL, Overlay, value_axis
+from explorer.charts.theme import FONT, MARGIN, NEUTRAL, Overlay, axes, value_axis
 from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
@@ -55,7 +55,7 @@ def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) 
     numbers = alt.Chart().transform_calculate(text=SIGNED).mark_text(fontSize=FONT - 2).encode(
         x=x, y=y, text=alt.Text("text:N"), color=ink)
     return Overlay(layer=[cells, numbers] if len(rows) <= CELLS else [cells], height=HEIGHT, title=heading,
-                   config=_axes(), autosize=FIT, data=rows)
+                   config=axes(), autosize=FIT, data=rows)
 
 
 def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float]], steps: int | None,
@@ -75,7 +75,7 @@ def losses(found: Sequence[tuple[int, float]], points: Sequence[tuple[int, float
                  x=x, y=y, color=colour),
              dev.mark_line(strokeWidth=3).encode(x=x, y=y, color=colour),
              dev.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=colour, tooltip=["step", "loss"])]
-    return Overlay(layer=parts, data=kinds, height=HEIGHT - 60, config=_axes(), autosize=FIT,
+    return Overlay(layer=parts, data=kinds, height=HEIGHT - 60, config=axes(), autosize=FIT,
                    title=alt.TitleParams("Loss", fontSize=FONT + 3, offset=8))
 
 
@@ -96,10 +96,5 @@ def scores(known: History) -> Overlay:
     if known.baseline is not None:
         dotted = " (dotted: one answer for all)"
         parts.append(line.mark_rule(color=NEUTRAL, strokeDash=[2, 3]).encode(y=alt.Y("mean(baseline):Q", scale=scale)))
-    return Overlay(layer=parts, data=points, height=STRIP, config=_axes(), autosize=FIT,
+    return Overlay(layer=parts, data=points, height=STRIP, config=axes(), autosize=FIT,
                    title=alt.TitleParams(f"Dev {known.metric} of the task{dotted}", fontSize=FONT + 3, offset=8))
-
-
-def _axes() -> alt.Config:
-    """Sizes, as live() sets them on charts that follow a slider."""
-    return alt.Config(axis=alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6))

@@ -48,6 +48,19 @@ def value_axis(title: str, format: str, **ticks: Any) -> alt.Axis:
     return alt.Axis(title=title, format=format, minExtent=MARGIN, maxExtent=MARGIN, **ticks)
 
 
+def slider_line(x: alt.X, here: str, rows: pd.DataFrame | None = None) -> alt.Chart:
+    """The dashed line where a slider stands: at the row, of the chart if no others are given, for which `here`, a Vega
+    expression, holds.
+    """
+    chart = alt.Chart() if rows is None else alt.Chart(rows)
+    return chart.transform_filter(here).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
+
+
+def axes() -> alt.Config:
+    """Sizes of labels and titles."""
+    return alt.Config(axis=alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6))
+
+
 def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart | Overlay],
          ks: Sequence[int] | None = None, params: Sequence[alt.VariableParameter | alt.TopLevelSelectionParameter] = (),
          **more: Any) -> Overlay:
@@ -61,11 +74,10 @@ def live(grid: pd.DataFrame, title: str, height: int, layers: Sequence[alt.Chart
         bound, places = [*bound, "live_step"], {**places, "steps": sorted(grid.step.unique())}
     known = " && ".join(f"{name} !== ''" for name in bound if name in title) or "true"
     heading = alt.TitleParams(text=alt.expr(f"{known} ? {title} : ' '"), fontSize=FONT + 3, offset=8)
-    axis = alt.AxisConfig(labelFontSize=FONT, titleFontSize=FONT, labelPadding=6, titlePadding=6)
     inputs = [alt.VariableParameter(name, value="", bind=alt.BindDirect(
         element=f"#{name.replace('_', '-')}", event="input")) for name in bound]
     lists = [alt.VariableParameter(name, value=[int(value) for value in values]) for name, values in places.items()]
-    return Overlay(data=grid, layer=list(layers), title=heading, height=height, config=alt.Config(axis=axis),
+    return Overlay(data=grid, layer=list(layers), title=heading, height=height, config=axes(),
                    params=[*inputs, *lists, *params], **more)
 
 

@@ -30,6 +30,7 @@ from explorer.charts.theme import (
     Overlay,
     live,
     rimmed,
+    slider_line,
     value_axis,
 )
 from explorer.history import History
@@ -79,7 +80,7 @@ def by_step(rows: pd.DataFrame) -> Overlay:
     now = rimmed(here.transform_filter(AT_STEP).transform_calculate(text=SIGNED).encode(x=x, y=y), FONT + 3, AWAY)
     parts = [
         alt.Chart().mark_rule(color=NEUTRAL).encode(y=alt.YDatum(0)),
-        _now(x, f"{AT_STEP} && {AT_K} && {AT_LAYER}"),
+        slider_line(x, f"{AT_STEP} && {AT_K} && {AT_LAYER}"),
         here.mark_area(opacity=0.18, color=NEUTRAL).encode(x=x, y=alt.Y("delta_low:Q"), y2=alt.Y2("delta_high:Q")),
         shown.mark_line(strokeWidth=1.5, opacity=0.8).encode(x=x, y=y, color=_layers(rows), detail="layer:N"),
         here.mark_line(strokeWidth=5).encode(x=x, y=y, color=_layers(rows)),
@@ -102,7 +103,7 @@ def score_by_step(rows: pd.DataFrame, metric: str, baseline: float | None) -> Ov
     line = alt.Chart().transform_filter("isValid(datum.score)")
     now = line.transform_filter(AT_STEP)
     parts = [
-        _now(x, AT_STEP),
+        slider_line(x, AT_STEP),
         line.mark_line(strokeWidth=3, color=NEUTRAL).encode(x=x, y=y),
         line.mark_point(filled=True, size=60, color=NEUTRAL, opacity=1).encode(
             x=x, y=y, tooltip=[alt.Tooltip("step:O"), alt.Tooltip("score:Q", title=f"dev {metric} (%)", format=".1f")]),
@@ -156,11 +157,6 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
                 HEIGHT, parts, autosize=FIT, padding={"left": 0, "right": 0, "top": 0, "bottom": 25})
-
-
-def _now(x: alt.X, here: str) -> alt.Chart:
-    """The line that shows where the slider of steps stands: at the row for which the Vega expression holds."""
-    return alt.Chart().transform_filter(here).mark_rule(color=NEUTRAL, strokeWidth=2, strokeDash=[5, 4]).encode(x=x)
 
 
 def _ends(rows: pd.DataFrame, low: str, high: str | None = None) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import streamlit as st
 from explorer import cached, jobs
 from explorer.store import Store
 from explorer.views import links
-from explorer.views.progress import NAMES, OF_STUDIES, at_work, duration, go_on, named
+from explorer.views.progress import NAMES, OF_STUDIES, at_work, duration, go_on, log, named
 
 POLL = 1.0  # seconds
 SHOWN = 40  # newest
@@ -23,7 +23,7 @@ def show() -> None:
     st.title("Jobs", anchor=False)
     found = jobs.jobs(store)
     if not found:
-        st.markdown("Nothing was asked for yet. Studies, runs and downloads show here, whoever started them.")
+        st.markdown("No jobs yet. Studies, runs and downloads appear here, no matter who started them.")
         return
     active = [job.id for job in found if job.active]
     if active:
@@ -43,7 +43,7 @@ def _at_work(store: Store, ids: list[str]) -> None:
     for job in found:
         with st.container(border=True):
             at_work(store, job)
-            _log(job)
+            log(store, job)
 
 
 def _over(store: Store, job: jobs.Job) -> None:
@@ -56,17 +56,11 @@ def _over(store: Store, job: jobs.Job) -> None:
             with button:
                 links.link("Open", "layers", ":material/layers:", study=job.result)
         stopped = job.state in ("failed", "cancelled")
-        if stopped and button.button("Go on", key=f"again {job.id}", width="stretch", icon=":material/replay:"):
+        if stopped and button.button("Resume", key=f"again {job.id}", width="stretch", icon=":material/replay:"):
             go_on(store, job)
         if job.message:
             st.text(job.message)
-        _log(job)
-
-
-def _log(job: jobs.Job) -> None:
-    if job.log_tail:
-        with st.expander("End of its log"):
-            st.code(job.log_tail, language=None, wrap_lines=True)
+        log(store, job)
 
 
 def _times(job: jobs.Job) -> str:

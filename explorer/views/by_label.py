@@ -12,7 +12,7 @@ from explorer.charts.measures import MEASURES
 
 SHARE = MEASURES["Accuracy"]  # how it is written, in percent and points
 FEW = 10  # words; of fewer, resamples are too much alike for an interval that could be trusted
-UNSURE = f"Points; grey where the 95 % interval holds zero, or words are under {FEW}"
+UNSURE = f"Points; grey where the 95 % interval contains zero, or there are fewer than {FEW} words"
 
 
 def show(slot: DeltaGenerator, rows: pd.DataFrame, share: str) -> None:

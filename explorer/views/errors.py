@@ -54,9 +54,9 @@ def _filtered(page: Opened, frame: pd.DataFrame) -> tuple[pd.DataFrame, dict[str
         help="Lost: right before fine-tuning, wrong after. Gained: the reverse.",
         format_func=lambda name: f"{KINDS[name]}: {counts.get(name, 0):,}") or LOST
     with st.container(horizontal=True):
-        labels = [ANY, *page.evidence.labels()]
+        labels = [ANY, *page.labels]
         label = st.selectbox("Gold label", labels, width=200, **address.one_of("gold", labels, ANY))
-        word = st.text_input("Word holds", placeholder="any", width=200, **address.text("holds")).strip()
+        word = st.text_input("Word contains", placeholder="any", width=200, **address.text("holds")).strip()
     words = cached.words(page.root, page.study.key, "test")
     rows = frame[(frame.kind == kind) & ((frame.gold == label) | (label == ANY))]
     if word:
@@ -89,7 +89,7 @@ def _table(rows: pd.DataFrame) -> None:
         return st.column_config.NumberColumn(f"{mark} %", format="%.0f", width=44, help="Confidence")
 
     if rows.empty:
-        st.caption("No word fits.")
+        st.caption("No words match.")
         return
     first = "The first " if len(rows) == ROWS else ""
     words = "1 word" if len(rows) == 1 else f"{len(rows):,} words"

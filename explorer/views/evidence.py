@@ -16,7 +16,7 @@ SHIPPED = (
     "**The figures of this study came with the explorer; the activations and probes behind them did not.** To look at "
     "single words and neurons, have them computed here, once: half a minute on an idle machine for two "
     "checkpoints and few labels, as of `upos`; minutes for the many labels of `CCG`, and for every further step of a "
-    "run as much again as for one. The page then shows by itself; the figures stay as they are.")
+    "run as much again as for one. The page then appears on its own; the figures stay as they are.")
 
 
 def behind(store: Store, study: Study) -> Evidence | None:

@@ -48,7 +48,7 @@ def _body(page: Opened) -> None:
 
 def _query(page: Opened, way: str) -> str:
     if way == "label":
-        labels = list(page.evidence.labels())
+        labels = page.labels
         return st.selectbox("Label", labels, width=270, **address.one_of("label", labels, labels[0])) or labels[0]
     return st.text_input(NAMES[way], help=HELP[way], placeholder=EXAMPLE[way], width=270, **address.text(way))
 

@@ -4,19 +4,18 @@ from pathlib import Path
 
 import streamlit as st
 
-from explorer import cached, jobs
+from explorer import cached
 from explorer.corpus import TREEBANK, CorpusRequest
 from explorer.files import identity
-from explorer.models import STARTER
+from explorer.models import STARTER, folder_of
 from explorer.runs import FinetuneRequest
-from explorer.specs import InputError, digest
+from explorer.specs import digest
 from explorer.store import Store
 from explorer.study import StudyRequest, short_name
 from explorer.tasks import STARTER_TASKS, TASKS
 from explorer.views import larger, live_run
 from explorer.views.fields import complete, number, properties, sibling, suggesting, usable
-from explorer.views.messages import problem
-from explorer.views.progress import duration
+from explorer.views.progress import duration, start_now
 from explorer.work import RunRequest
 
 OWN = ("classification", "regression")  # tasks of one's own rows
@@ -38,7 +37,7 @@ def show() -> None:
         ready = _ready(request)
         pressed = st.button("Start run", type="primary", icon=":material/play_arrow:", disabled=not ready)
     if pressed and ready:  # it may be pressed before it is seen to be disabled
-        _start(store, request)
+        start_now(store, request)
 
 
 def _form(store: Store) -> RunRequest:
@@ -54,7 +53,7 @@ def _form(store: Store) -> RunRequest:
         task, data = _task(store)
         usual = RATES[base.partition("/")[0] in small]
         rate = number(LABELS["learning_rate"], usual, key=f"tune-rate of {base}",
-                      help="Highest rate of AdamW; it falls to 0 along the run.")
+                      help="AdamW's peak learning rate; it decays to 0 over the run.")
     passes, batch = PASSES[Path(data).parent == STARTER_TASKS]
     with first:
         epochs = number(LABELS["epochs"], passes, key=f"tune-epochs of {passes:g}",
@@ -62,16 +61,21 @@ def _form(store: Store) -> RunRequest:
     with third:
         limit = number(LABELS["limit"], None, key="tune-limit", placeholder="all",
                        help="At most so many rows, drawn at random by the seed.")
-        seed = number(LABELS["seed"], 0, key="tune-seed", help="Of the new head, dropout and the sample.")
+        seed = number(LABELS["seed"], 0, key="tune-seed", help="Seeds the new head, dropout and the sample.")
     corpus = _corpus(store)
     freeze, anew = _layers()
     tune = FinetuneRequest(base, task, data, "", learning_rate=rate, epochs=epochs, batch_size=batch, warmup=WARMUP,
                            seed=seed, limit=limit, freeze=freeze, reinitialise=anew)
-    written = identity(Path(data)) if Path(data).is_file() else []  # one's own rows may change from run to run
-    own = digest(dataclasses.asdict(tune), written)[:6]
+    own = digest(dataclasses.asdict(tune), *map(_files, (folder_of(base), Path(data))))[:6]
     name = f"{short_name(base).rpartition('/')[2]}-{Path(data).stem}-{own}"
     tune = dataclasses.replace(tune, out=str(store.root.resolve() / "runs" / name))
     return RunRequest(tune, StudyRequest(base, (), corpus, k=K))
+
+
+def _files(path: Path) -> list[list[int]]:
+    """What changes when a file, or one in a folder and in the folders in that, does: then a run is another."""
+    found = sorted([*path.glob("*"), *path.glob("*/*")]) if path.is_dir() else [path]
+    return [identity(file) for file in found if file.is_file()]
 
 
 def _task(store: Store) -> tuple[str, str]:
@@ -135,7 +139,7 @@ def _estimate(request: RunRequest) -> None:
     """How long and how much room; raises InputError for what cannot be used."""
     found, speed = cached.expected(request)
     if found is None:
-        st.caption("The model comes from the hub, or its cache, when the run starts; what the run takes is told then.")
+        st.caption("The model comes from the hub, or its cache, when the run starts; the estimate appears then.")
         return
     st.markdown(f"Takes **{duration(found.seconds)}** at the machine's present speed, and "
                 f"**{found.disk / 1e6:,.0f} MB** of disk: {found.rows:,} training rows, then probes at each "
@@ -144,11 +148,3 @@ def _estimate(request: RunRequest) -> None:
                      f"here ({speed / 1e9:.0f} billion operations a second on a processor; a GPU is faster). Once the "
                      "run is at work, its own rate tells.")
 
-
-def _start(store: Store, request: RunRequest) -> None:
-    try:
-        st.query_params["job"] = jobs.submit(store, request)
-    except InputError as error:
-        problem("The run could not be started", str(error))
-        return
-    st.rerun()

@@ -1,14 +1,12 @@
-"""Larger data than the starter's, from the network: what it is, whence, under which licence, before it is fetched."""
+"""Larger data than the starter's, from the network: what it is, where from and under which licence."""
 from pathlib import Path
 
 import streamlit as st
 
-from explorer import jobs
 from explorer.downloads import DOWNLOADS, Download, DownloadRequest
-from explorer.specs import InputError
 from explorer.store import Store
 from explorer.views.links import go
-from explorer.views.messages import problem
+from explorer.views.progress import start_now
 
 
 def show(store: Store) -> None:
@@ -25,7 +23,7 @@ def corpora(store: Store) -> list[str]:
 
 
 def tasks(store: Store) -> dict[str, str]:
-    """Folders of the tasks that were fetched, by what the page Fine-tune calls them."""
+    """Folders of the tasks that were fetched, by what the Fine-tune page calls them."""
     return {_task(Path(path).parent.name): str(Path(path).parent) for path in _fetched(store, "train.tsv")}
 
 
@@ -46,7 +44,7 @@ def _offer(store: Store, download: Download) -> None:
     st.caption(f"Licence: {download.licence}. Size: {size}. From [{address}]({address}): {names}.")
     if not download.present(store.root):
         if st.button(f"Download {size}", key=f"get {download.name}", width="stretch"):
-            _get(store, download)
+            start_now(store, DownloadRequest(download.name))
         return
     folder = download.folder(store.root)
     st.text(f"Here: {folder}")
@@ -55,13 +53,6 @@ def _offer(store: Store, download: Download) -> None:
     elif st.button("Fine-tune on it", key=f"use {download.name}", width="stretch"):
         st.session_state["tune-task"] = _task(download.name)
         go("fine-tune")
-
-
-def _get(store: Store, download: Download) -> None:
-    try:
-        st.query_params["job"] = jobs.submit(store, DownloadRequest(download.name))
-    except InputError as error:
-        problem("The download could not be started", str(error))
 
 
 def _use(train: str) -> None:

@@ -7,7 +7,7 @@ from streamlit.navigation.page import Page
 
 from explorer.charts.theme import PICKED
 
-KEPT = ("study", "tour", "split")  # what the next page takes over
+KEPT = ("study", "job", "tour", "split")  # what the next page takes over
 
 
 def go(page: str, **changes: object) -> NoReturn:
@@ -34,20 +34,20 @@ def address(**changes: object) -> dict[str, str]:
 
 
 def menu(groups: Mapping[str, Sequence[Page]]) -> None:
-    """Links to all pages, under headings, that take the study along.
+    """Links to all pages, under headings, that take the study along, and the job whose end is to be told.
 
     Streamlit's own navigation draws all its links anew at each message from the server.
     """
-    study = {name: value for name, value in st.query_params.items() if name == "study"}
+    kept = {name: value for name, value in st.query_params.items() if name in ("study", "job")}
     with st.sidebar.container(key="menu", gap=None):
         for title, pages in groups.items():
             st.caption(title)
             for page in pages:
-                st.page_link(page, query_params=study, width="stretch")
+                st.page_link(page, query_params=kept, width="stretch")
 
 
 def remember(pages: dict[str, Page]) -> dict[str, Page]:
-    """Let links find the pages by their names; the default page's address has none."""
+    """Register the pages by name: the default page's own path is empty, so an address does not tell it."""
     st.session_state["pages"] = pages
     return pages
 

@@ -18,7 +18,7 @@ def show(store: Store) -> bool:
     """The run that the address names, else one at work, else the one whose study is open; False where there is none."""
     found = [job for job in jobs.jobs(store) if job.kind == "run"]
     named = [job for job in found if job.id == st.query_params.get("job")]
-    active = [job for job in found if job.active]
+    active = [job for job in found if job.active][::-1]  # the one at work, then those that wait
     over = [job for job in found if job.result and job.result == st.query_params.get("study")]
     job = next(iter([*named, *active, *over]), None)
     if job is None:
@@ -71,7 +71,7 @@ def _layers(store: Store, job: jobs.Job, known: History | None) -> None:
     st.vega_lite_chart(spec=cached.growing(store.root, job.result), key="live_layers")
     probed = len(cached.load(store.root, job.result).finetuned)
     st.caption(f"{probed} of {_due(job, known)} checkpoints probed." + (
-        " Slide along them on the page Trajectory." if job.state == "done" else ""))
+        " Slide along them on the Trajectory page." if job.state == "done" else ""))
 
 
 def _due(job: jobs.Job, known: History | None) -> int:

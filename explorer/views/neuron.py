@@ -15,8 +15,8 @@ from explorer.neurons.analysis import NeuronsRequest
 from explorer.views import address
 from explorer.views.exports import chart_files, export_list, table_files
 from explorer.views.links import go, link
-from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
-from explorer.views.progress import begun, start
+from explorer.views.opening import Opened, neuron_choice, opening, split_choice
+from explorer.views.progress import begun, start_now
 
 HEIGHT = 320  # pixels of a table
 LINES = 68  # pixels of a row: three lines of context; Streamlit wraps text in rows above 64
@@ -34,7 +34,7 @@ def _body(page: Opened) -> None:
     """The card: another neuron leaves the rest of the page as it is."""
     controls, below = st.container(horizontal=True, vertical_alignment="bottom"), st.container()
     with controls:
-        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
+        neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", page.best_neuron, below)
         split = split_choice()
     if neuron is None:
         return
@@ -96,8 +96,7 @@ def _unranked(page: Opened, card: Card) -> None:
                        width="content")
             if st.button("Rank them", icon=":material/play_arrow:", type="tertiary",
                          disabled=begun(cached.store(), asked)):
-                start(cached.store(), asked)
-                st.rerun()  # the page, not the fragment alone: it shows the job, and what it has found
+                start_now(cached.store(), asked)  # the page, not the fragment alone, shows the job and what it found
 
 
 def _alike(card: Card) -> None:

@@ -42,7 +42,7 @@ def minimal(place: Place) -> Follow:
     chart = cached.sets(*place.arguments, delta)[0]
     st.vega_lite_chart(spec=chart, key="minimal")
     st.caption("The oracle is the probe on all of the layer's neurons. The set is the smallest of the study's numbers "
-               f"of neurons ({', '.join(map(str, place.neurons.study.spec.k))}) whose probe comes so near on dev.")
+               f"of neurons ({', '.join(map(str, place.neurons.study.spec.k))}) whose probe comes that close on dev.")
     across = st.container()
 
     def follow(layer: int, k: int) -> dict[str, dict]:
@@ -155,9 +155,9 @@ def labels(place: Place) -> Follow:
     slot = st.container()
     needed = cached.sets(*place.arguments, delta)[1]
     st.vega_lite_chart(spec=needed, key="needed")
-    st.caption("A label's figures are shares of its dev words that are told right; labels that dev lacks are left out. "
-               "One neuron is enough for a label that its probe gives to nearly every word, and for one that no probe "
-               "tells.")
+    st.caption("A label's figures are shares of its dev words that are classified correctly; labels that dev lacks are "
+               "left out. One neuron is enough for a label that its probe gives to nearly every word, and for one that "
+               "no probe can predict.")
     if there and (lacking := tables.absent(place.neurons.evidence)):
         st.text("\n".join(lacking))
 

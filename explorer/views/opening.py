@@ -36,6 +36,15 @@ class Opened:
         return cached.neurons(self.root, self.study.key, self.pair[1])
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        return cached.label_names(self.root, self.study.key)
+
+    @property
+    def best_neuron(self) -> str:
+        """What a page on neurons begins with."""
+        return cached.best_neuron(self.root, self.study.key)
+
+    @property
     def n_layers(self) -> int:
         return self.evidence.activations(self.pair[0], "test").n_layers
 
@@ -74,9 +83,3 @@ def neuron_choice(page: Opened, label: str, name: str, default: str, below: Delt
         with below:
             problem("There is no such neuron", str(error))
         return None
-
-
-def best_neuron(page: Opened) -> str:
-    """The neuron that a page begins with: the best of the pre-trained checkpoint's last layer."""
-    layer = page.n_layers - 1
-    return str(Neuron(layer, int(page.evidence.ranking(page.pair[0], layer).order[0])))

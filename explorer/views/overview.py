@@ -1,5 +1,6 @@
 """The Overview page, for a lecture: all models and tasks at a glance, in words too, beside the published study."""
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -9,7 +10,7 @@ from explorer.charts.overview import HEIGHT
 from explorer.overview import Pair, corpus_name, pairs, published, summary
 from explorer.patterns import NOT_SEEN, RULE, SEEN, Verdict
 from explorer.store import Store
-from explorer.study import Summary, short_name
+from explorer.study import Summary, telling_name
 from explorer.untrained import trained
 from explorer.views.messages import plain
 from explorer.views.studies import finished
@@ -46,7 +47,8 @@ def _chosen(studies: Sequence[Summary], boxes: DeltaGenerator) -> list[Pair]:
     found = pairs(studies, label, corpus)
     models = list(dict.fromkeys(pair.base for pair in found))
     if len(models) > MOST:
-        models = boxes.multiselect("Models", models, default=models[:MOST], format_func=short_name, width=420)
+        models = boxes.multiselect("Models", models, default=models[:MOST], width=420,
+                                   format_func=partial(telling_name, names=models))
         found = [pair for pair in found if pair.base in models] or found
     return found
 
@@ -58,7 +60,7 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
     charts = cached.overview_charts(store.root, tuple(found))
     cells = {(pair.base, pair.task): pair for pair in found}
     for column, model in zip(st.columns(len(models), gap="medium"), models, strict=True):
-        title, name = next(pair.titles[0] for pair in found if pair.base == model), short_name(model)
+        title, name = next(pair.titles[0] for pair in found if pair.base == model), telling_name(model, models)
         column.markdown(f"**{title}**" if title == name else f"**{title}** :gray[{plain(name)}]")
         for task in tasks:
             if pair := cells.get((model, task)):
@@ -66,7 +68,7 @@ def _grid(store: Store, found: Sequence[Pair]) -> None:
             else:
                 column.container(height=HEIGHT, border=False).caption(f"No finished study of {plain(task)}.")
     st.caption("Delta by layer (0: embeddings): accuracy of the probe on the fine-tuned checkpoint minus that on the "
-               "pre-trained one, in points, with its 95 % interval; pale where that holds zero. "
+               "pre-trained one, in points, with its 95 % interval; pale where that contains zero. "
                ":orange[◆] the block that keeps the most.")
 
 

@@ -1,6 +1,8 @@
 """Jobs at work: how far they are and how they ended, from their files, so that a reload loses nothing."""
 import dataclasses
 import json
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 
@@ -18,16 +20,28 @@ POLL = 1.0  # seconds
 SHOWN = 2  # jobs above every page, the oldest first
 NAMES = {"study": "study", "run": "run", "finetune": "fine-tuning", "download": "download",
          "neurons": "analysis of neurons", "scorecard": "scorecard", "untrained": "random weights",
-         "restore": "what lies behind a study"}
-OF_STUDIES = ("study", "run", "restore")  # kinds whose result is a study's key
+         "restore": "recomputation of a study's data"}
+OF_STUDIES = ("study", "run", "restore")  # kinds whose study opens when they are done
 
 
 def start(store: Store, request: jobs.Request) -> None:
-    """Submit a job and name it in the address."""
+    """The callback of a button: submit a job and name it in the address."""
+    _named_in_address(jobs.submit, store, request)
+
+
+def start_now(store: Store, request: jobs.Request) -> None:
+    """The same, and draw the page anew, unless the job could not be started, which a box then says."""
+    if _named_in_address(jobs.submit, store, request):
+        st.rerun()
+
+
+def _named_in_address(submit: Callable[[Store, Any], str], store: Store, what: object) -> bool:
     try:
-        st.query_params["job"] = jobs.submit(store, request)
+        st.query_params["job"] = submit(store, what)
     except InputError as error:
         problem("The job could not be started", str(error))
+        return False
+    return True
 
 
 def begun(store: Store, request: jobs.Request) -> bool:
@@ -59,7 +73,7 @@ def _watch(store: Store, ids: list[str]) -> None:
         with st.container(border=True):
             at_work(store, job)
     if len(found) > SHOWN:
-        st.caption(f"{len(found) - SHOWN} more wait for their turn: see the page Jobs.")
+        st.caption(f"{len(found) - SHOWN} more are waiting: see the Jobs page.")
 
 
 def at_work(store: Store, job: jobs.Job) -> None:
@@ -101,24 +115,25 @@ def _ended(store: Store, job: jobs.Job) -> None:
     if job.state == "failed":
         problem(f"The {NAMES[job.kind]} failed", job.message)
     else:
-        st.info("**Cancelled.** What was finished is kept: it goes on from there.",
+        st.info("**Cancelled.** Finished work is kept; *Resume* continues from there.",
                 icon=":material/cancel:")
     again, dismiss, _ = st.columns([1, 1, 4])
-    if again.button("Go on", type="primary", width="stretch"):
+    if again.button("Resume", type="primary", width="stretch"):
         go_on(store, job)
     dismiss.button("Dismiss", on_click=_dismiss, width="stretch")
-    if job.log_tail:
-        with st.expander("End of the job's log"):
-            st.code(job.log_tail, language=None, wrap_lines=True)
+    log(store, job)
+
+
+def log(store: Store, job: jobs.Job) -> None:
+    """The end of what it wrote, folded."""
+    if tail := jobs.log_tail(store, job.id):
+        with st.expander("End of its log"):
+            st.code(tail, language=None, wrap_lines=True)
 
 
 def go_on(store: Store, job: jobs.Job) -> None:
     """Start it once more and name that in the address."""
-    try:
-        st.query_params["job"] = jobs.again(store, job)
-    except InputError as error:
-        problem("The job could not be started", str(error))
-    else:
+    if _named_in_address(jobs.again, store, job):
         st.rerun()
 
 

@@ -19,7 +19,7 @@ from explorer.views import address
 from explorer.views.exports import chart_files, export_list, table_files
 from explorer.views.links import link
 from explorer.views.messages import problem
-from explorer.views.opening import Opened, best_neuron, neuron_choice, opening, split_choice
+from explorer.views.opening import Opened, neuron_choice, opening, split_choice
 
 if TYPE_CHECKING:
     from explorer.reading import Reading
@@ -92,7 +92,7 @@ def _given(page: Opened) -> Given:
         return Given(words[:sentence.MOST], gold[:sentence.MOST], split, number)
     if len(text) > LINKED:
         st.info(f"This text has {len(text):,} characters, and a link holds {LINKED:,}: the page's address leaves it "
-                "out. Who opens the address, or reloads it, sees a sentence of the corpus.", icon=":material/link_off:")
+                "out. Anyone who opens or reloads the link sees a sentence of the corpus.", icon=":material/link_off:")
     typed = sentence.split_words(text)
     if len(typed) > sentence.MOST:
         st.warning(f"The first {sentence.MOST} of its {len(typed):,} words are read.", icon=":material/content_cut:")
@@ -101,10 +101,9 @@ def _given(page: Opened) -> Given:
 
 def _named(corpus: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> tuple[str, int | None]:
     """The typed text, or the number of a sentence of the corpus: the address has either, else a short one is taken."""
-    text = st.query_params.get("text") or st.session_state.get("long text", "")
-    if text:
+    text, named = st.query_params.get("text", ""), st.query_params.get("sentence", "")
+    if text := text or ("" if named else st.session_state.get("long text", "")):
         return text, None
-    named = st.query_params.get("sentence", "")
     if named.isdecimal() and int(named) < len(corpus):
         return "", int(named)
     if named:
@@ -141,7 +140,7 @@ def _losses(given: Given, reading: Reading) -> None:
         st.warning(f"The model takes no more than {int(cut[0])} of these {len(given.words)} words; the rest is left "
                    "out.", icon=":material/content_cut:")
     if len(dropped):
-        st.text("The tokenizer makes nothing of: " + " ".join(repr(sentence.shown(given.words[i])) for i in dropped))
+        st.text("The tokenizer drops: " + " ".join(repr(sentence.shown(given.words[i])) for i in dropped))
 
 
 def _task(readings: list[Reading]) -> None:
@@ -163,10 +162,10 @@ def _pictures(page: Opened, given: Given, readings: list[Reading]) -> None:
         by = st.segmented_control("Colour by", [ONE, SET], required=True, **address.one_of("colour", [ONE, SET], ONE))
         neuron = label = None
         if by == SET:
-            labels = [MEAN, *page.evidence.labels()]
+            labels = [MEAN, *page.labels]
             label = st.selectbox("What the set says for", labels, width=220, **address.one_of("for", labels, MEAN))
         else:
-            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", best_neuron(page), below)
+            neuron = neuron_choice(page, "Neuron (layer and number)", "neuron", page.best_neuron, below)
             if neuron is not None:
                 link("Its card", "neuron", ":material/pin_drop:", neuron=neuron)
         pieces = st.toggle("Sub-words", **address.yes("pieces"))
@@ -203,7 +202,7 @@ def _colours(page: Opened, given: Given, readings: list[Reading], of: Neuron | t
         if isinstance(of, Neuron):
             value, activation = sentence.of_neuron(x, probes[page.width], of.index), x[:, of.index]
         else:
-            at = None if of[2] == MEAN else page.evidence.labels().index(of[2])
+            at = None if of[2] == MEAN else page.labels.index(of[2])
             value = activation = sentence.of_set(x, probes[of[1]], at)
         there = np.ones(len(x), bool) if pieces else reading.fate == KEPT
         boxes = sentence.flow(reading.pieces if pieces else given.words, WIDTH)
@@ -217,7 +216,7 @@ def _predictions(page: Opened, given: Given, readings: list[Reading], k: int) ->
     parts = []
     for when, name, reading in zip(WHEN, page.pair, readings, strict=True):
         probes = [cached.probes(page.root, page.study.key, name, layer)[k] for layer in range(page.n_layers)]
-        frame = sentence.predictions(reading.words, reading.fate == KEPT, probes, page.evidence.labels(), given.gold)
+        frame = sentence.predictions(reading.words, reading.fate == KEPT, probes, page.labels, given.gold)
         settled = sentence.settled(frame)
         late = (frame.position.map(settled) == frame.layer) & (frame.layer > 0)
         parts.append(frame.assign(checkpoint=when, settled=late))
@@ -228,7 +227,7 @@ def _draw(page: Opened, given: Given, readings: list[Reading], colours: pd.DataF
           coloured: dict[str, object]) -> None:
     """The heat-map, the grid and their files; coloured says what the heat-map is of."""
     if colours.empty or not (readings[0].fate == KEPT).any():
-        st.info("The tokenizer makes nothing of these words: there is nothing to show.", icon=":material/info:")
+        st.info("The tokenizer drops these words: there is nothing to show.", icon=":material/info:")
         return
     words = heatmap(colours, *title)
     wide = st.container(key="wide")

@@ -11,7 +11,7 @@ from explorer.store import Store
 from explorer.study import StudyRequest
 from explorer.views import larger
 from explorer.views.fields import complete, number, properties, sibling, suggesting, usable
-from explorer.views.progress import start
+from explorer.views.progress import start_now
 
 HUB = ("bert-base-cased", "roberta-base", "xlnet-base-cased")
 RUNS = Path("runs")
@@ -29,7 +29,7 @@ def show(store: Store) -> None:
                             disabled=not ready)
         larger.show(store)
     if pressed and ready:  # it may be pressed before it is seen to be disabled
-        start(store, request)
+        start_now(store, request)
 
 
 def _request(store: Store) -> StudyRequest:
@@ -37,7 +37,7 @@ def _request(store: Store) -> StudyRequest:
     base = suggesting(
         "Pre-trained model", [*starter.pretrained(), *HUB], key="base", value=starter.FIRST[0],
         placeholder="Hub id or folder", help="A model's id on the hub, with @revision if you like, or its folder.")
-    finetuned = _finetuned(base)
+    finetuned = _finetuned(store, base)
     train, dev, test, label = _corpus(store)
     pooling = st.segmented_control(
         "Sub-word that stands for its word", ("last", "first", "mean"), default="last", required=True, key="pooling",
@@ -66,12 +66,13 @@ def _ready(request: StudyRequest) -> bool:
             and usable("The study cannot run", check, {"limit": SAMPLE}))
 
 
-def _finetuned(base: str) -> tuple[str, ...]:
+def _finetuned(store: Store, base: str) -> tuple[str, ...]:
     """The fine-tuned checkpoint, or those of a run's steps that are chosen."""
     ours = [run for run in starter.runs() if run.startswith(f"{base}-")] or starter.runs()
+    made = {str(path.parent) for folder in (RUNS, store.root / RUNS) for path in folder.glob("*/checkpoint-*")}
     name = suggesting(
-        "Fine-tuned checkpoint", [*ours, *sorted({str(path.parent) for path in RUNS.glob("*/checkpoint-*")})],
-        key="finetuned", value=starter.FIRST[1][0], placeholder="Folder, run or hub id",
+        "Fine-tuned checkpoint", [*ours, *sorted(made)], key="finetuned", value=starter.FIRST[1][0],
+        placeholder="Folder, run or hub id",
         help="A checkpoint that was fine-tuned from that model. Of a run, a folder with a checkpoint for each of "
              "several steps, choose the steps to compare.")
     found = {path.name: f"{name.rstrip('/')}/{path.name}" for path in steps(folder_of(name))} if name else {}

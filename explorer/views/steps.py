@@ -2,16 +2,16 @@
 import streamlit as st
 
 from explorer.history import History, Point
-from explorer.study import short_name
+from explorer.study import telling_name
 
 
 def run(found: list[History]) -> History:
     """The run to look at: a choice where the study has several."""
     if len(found) == 1:
         return found[0]
-    names = {known.name: known for known in found}
-    return names[st.selectbox("Run", list(names), format_func=short_name, key="run", bind="query-params",
-                              label_visibility="collapsed", width=260)]
+    names = {telling_name(known.name, [other.name for other in found]): known for known in found}
+    return names[st.selectbox("Run", list(names), key="run", bind="query-params", label_visibility="collapsed",
+                              width=260)]
 
 
 def step(steps: list[int]) -> int:

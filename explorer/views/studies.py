@@ -14,7 +14,7 @@ from explorer.overview import corpus_name, tuned_name
 from explorer.specs import InputError
 from explorer.starter.studies import FIRST, TRAIN
 from explorer.store import Store
-from explorer.study import Study, StudyRequest, Summary, short_name, unusual
+from explorer.study import Study, StudyRequest, Summary, short_name, telling_name, unusual
 from explorer.trajectory import gone_on
 from explorer.untrained import trained
 from explorer.views import steps
@@ -142,18 +142,12 @@ def compared(study: Study) -> str:
     """The fine-tuned checkpoint to compare with: a choice where there are several, a slider where a run has them."""
     if along := slid(study):
         return steps.checkpoint(along)
-    names = {_unique(name, study.finetuned): name for name in study.finetuned}
+    names = {telling_name(name, study.finetuned): name for name in study.finetuned}
     if len(names) == 1:
         return study.finetuned[0]
     chosen = st.selectbox("Fine-tuned checkpoint", list(names), index=len(names) - 1, key="checkpoint",
                           bind="query-params", label_visibility="collapsed", width=280)
     return names[chosen]
-
-
-def _unique(name: str, names: Sequence[str]) -> str:
-    """The short name, unless another's is the same."""
-    short = short_name(name)
-    return short if sum(short_name(other) == short for other in names) == 1 else name
 
 
 def caution(study: Study) -> None:

@@ -37,11 +37,11 @@ def steps(store: Store, study: Study) -> list[Step]:
     return [
         Step("layers", "Probes read the property off every layer, before and after fine-tuning: drag the sliders, and "
                        "see where accuracy falls.", {"layer": most}),
-        Step("layers", f"How much do few neurons carry? So good is the probe with the best {few} of the last layer's "
-                       f"{max(study.spec.k)}; the chart on the right shows how it gains with more.",
+        Step("layers", f"How much do few neurons carry? This is how good the probe is with the best {few} of the "
+                       f"last layer's {max(study.spec.k)}; the chart on the right shows how it gains with more.",
              {"layer": last, "k": few}),
         Step("neuron", "This is the neuron that ranks first there: the words it fires on, its activation and its "
-                       "weight label by label, before and after.", {"neuron": neuron}),
+                       "weight for each label, before and after.", {"neuron": neuron}),
         Step("find", "The other way round: name a label, words or a pattern, and see which neurons tell them from the "
                      "rest.", {"by": "label", "label": label}),
         Step("errors", "These are the words whose label the probe knew before fine-tuning and no longer knows after.",
@@ -57,7 +57,7 @@ def _examples(store: Store, study: Study, pair: tuple[str, str], layer: int) -> 
         evidence = cached.evidence(store.root, study.key)
         best = int(evidence.ranking(pair[0], layer).order[0])
         probe = cached.probes(store.root, study.key, pair[0], layer)[max(study.spec.k)]
-        label = evidence.labels()[int(probe.weight[best].argmax())]
+        label = cached.label_names(store.root, study.key)[int(probe.weight[best].argmax())]
         frame = cached.predictions(store.root, study.key, pair, "test", layer, max(study.spec.k))
         lost = frame[frame.kind == LOST].sort_values("confidence_before", ascending=False).index
         words = cached.words(store.root, study.key, "test")

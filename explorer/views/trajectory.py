@@ -10,7 +10,7 @@ from explorer.study import Study, Summary
 from explorer.trajectory import alike
 from explorer.views import address, steps
 from explorer.views.figures import live
-from explorer.views.messages import plain
+from explorer.views.messages import plain, problem
 from explorer.views.studies import finished, opened
 
 
@@ -42,7 +42,7 @@ def _without(study: Study | None, along: list[Summary]) -> None:
     for known in along:
         st.button(plain(known.title), key=f"open {known.key}", icon=":material/timeline:",
                   on_click=address.put, args=("study", known.key))
-    st.markdown("To make one, start a run on the page **Fine-tune**, which probes each checkpoint as it lands; or "
+    st.markdown("To make one, start a run on the **Fine-tune** page, which probes each checkpoint as it lands; or "
                 "choose a run's folder in the sidebar with two or more of its steps; or\n\n"
                 "    python -m explorer study --finetuned runs/sst2 ...")
 
@@ -63,8 +63,11 @@ def _draw(root: Path, study: Study, run: History) -> None:
         right.vega_lite_chart(spec=drawn["path"], key="run_path")
     else:
         left.vega_lite_chart(spec=drawn["lines"], key="run_lines")
-        right.info("Nobody wrote down dev scores of this run, so there is no path of forgetting against learning. "
+        right.info("This run has no recorded dev scores, so there is no path of forgetting against learning. "
                    "Runs of this explorer have them in run.json, a Trainer's in trainer_state.json.")
+        if run.unreadable:
+            with right:
+                problem("The record of this run cannot be read", run.unreadable)
     with position:
         _position(cached.along(root, study.key, run.name))
 

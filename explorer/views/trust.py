@@ -7,13 +7,14 @@ import streamlit as st
 from explorer import cached, methods
 from explorer.store import Store
 from explorer.study import Study, short_name
-from explorer.views.progress import start
+from explorer.views.progress import start_now
 
 SURE = """
-Intervals hold 95 %: they are bootstrap percentiles over 2,000 resamples of the test **sentences**, since words of one
-sentence go together, and the same sentences are drawn for both checkpoints, so that deltas are paired. A delta whose
-interval holds zero is grey. Switch on *Intervals for all layers at once* to ask about the whole profile instead of one
-layer. A probe's optimum is unique: it depends on no seed and no order of the words, so no probe is fitted twice.
+Intervals are at the 95 % level: they are bootstrap percentiles over 2,000 resamples of the test **sentences**, since
+words of one sentence go together, and the same sentences are drawn for both checkpoints, so that deltas are paired. A
+delta whose interval contains zero is grey. Switch on *Intervals for all layers at once* to ask about the whole profile
+instead of one layer. A probe's optimum is unique: it depends on no seed and no order of the words, so no probe is
+fitted twice.
 
 **Selectivity** is accuracy minus that of a probe, on the same neurons, for labels drawn at random for each word form:
 what is left when memory of words is taken away. **Description length** is what it takes to send the training labels
@@ -74,7 +75,7 @@ def facts(study: Study, finetuned: str) -> list[str]:
     tuned = study.made.get("tuning", {}).get(finetuned)
     if tuned:
         lines.append(f"{short_name(finetuned)}: step {tuned['step']:,} of {tuned.get('steps', tuned['step']):,} on "
-                     f"{tuned.get('task', 'a task')}, which has {tuned.get('train_rows', 0):,} training sentences.")
+                     f"{tuned.get('task', 'a task')}, which has {tuned.get('train_rows', 0):,} training rows.")
     elif not finetuned.startswith("random:"):
         lines.append("No record of the fine-tuning lies beside the checkpoint: its steps and data are not known here.")
     return [*lines, *study.notes]
@@ -88,9 +89,8 @@ def _once_more(store: Store, study: Study) -> None:
                      help="Neurons whose mean lies over 6 standard deviations of their layer's activations from the "
                           "layer's mean.")
     changed = dataclasses.replace(probe, standardise=standardise, drop_outliers=not keep)
-    if st.button("Run the study so", disabled=changed == probe, icon=":material/replay:"):
-        start(store, dataclasses.replace(study.request, probe=changed))
-        st.rerun()
+    if st.button("Run with these settings", disabled=changed == probe, icon=":material/replay:"):
+        start_now(store, dataclasses.replace(study.request, probe=changed))
 
 
 def _table(frame: pd.DataFrame) -> None:

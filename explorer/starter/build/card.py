@@ -15,9 +15,9 @@ from explorer.probes import fit_probe
 from explorer.specs import ProbeSpec
 from explorer.starter.build.objectives import KEPT, MASKED, SWAPPED
 from explorer.starter.build.pretrain import RECORD, Settings
+from explorer.starter.studies import DEV, TEST
 from explorer.store import Store
 
-TREEBANK = ("starter-dev.conllu", "starter-test.conllu")
 EWT = ("en_ewt-ud-dev.conllu.xz", "en_ewt-ud-test.conllu.xz")
 PUBLISHED = {"starter-bert": "google-bert/bert-base-cased", "starter-roberta": "FacebookAI/roberta-base",
              "starter-xlnet": "xlnet/xlnet-base-cased"}
@@ -31,17 +31,17 @@ OBJECTIVE = {
 }
 
 
-def describe(folder: Path, ewt: Path | None, seed: int = 0) -> None:
+def describe(folder: Path, ewt: Path | None) -> None:
     """Probe the model in `folder` and the same architecture untrained; write its record and its card.
 
     The probes predict `upos`, trained on UD English EWT's dev split and judged on its test split, or on the starter
     treebank's where `ewt`, the folder of EWT, is None. Raises InputError for a model or a corpus that cannot be read.
     """
-    train, test = (str(ewt / name) for name in EWT) if ewt else TREEBANK
+    train, test = (str(ewt / name) for name in EWT) if ewt else (DEV, TEST)
     corpus = read_corpus(CorpusRequest(train, train, test))
     record = json.loads((folder / RECORD).read_text())
     with tempfile.TemporaryDirectory() as room:
-        untrained = _untrained(folder, Path(room) / "untrained", seed)
+        untrained = _untrained(folder, Path(room) / "untrained")
         record["upos"] = {
             "corpus": "UD English EWT" if ewt else "starter treebank", "test_words": corpus.test.n_words,
             "trained": by_layer(folder, corpus, Path(room)), "untrained": by_layer(untrained, corpus, Path(room)),
@@ -67,10 +67,10 @@ def by_layer(folder: Path, corpus: Corpus, room: Path, device: str | None = None
             for train, test in zip(*x, strict=True)]
 
 
-def _untrained(folder: Path, target: Path, seed: int) -> Path:
+def _untrained(folder: Path, target: Path) -> Path:
     """The architecture in `folder` with weights as transformers draws them."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         AutoModel.from_config(AutoConfig.from_pretrained(folder)).save_pretrained(target)
     AutoTokenizer.from_pretrained(folder).save_pretrained(target)
     return target
@@ -89,13 +89,15 @@ def card(record: dict) -> str:
         files=_files(record["text"]), valid=record["valid"], loss=record["loss"], perplexity=record["perplexity"],
         steps=record["steps"], settings=json.dumps(settings), minutes=record["seconds"] / 60,
         hardware=record["hardware"], torch=record["torch"], corpus=upos["corpus"], test_words=upos["test_words"],
-        layers=layers, curve=curve, short="" if record["tokens"] >= Settings.tokens else SHORT)
+        layers=layers, curve=curve, short="" if record["tokens"] >= Settings.tokens else SHORT,
+        source=WIKIPEDIA if record["text"][0].startswith("wiki_en.") else "")
 
 
 def _files(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
+WIKIPEDIA = "The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. "
 SHORT = f"""That is far short of the {Settings.tokens:,} sub-words that it was meant for, and that
 `python -m explorer.starter.build` trains on by default: two shared CPU cores did not get there in the time there was.
 
@@ -115,7 +117,7 @@ It is **not** the model of the published study, and knows far less. To study tha
 
 ## Pre-training
 {tokens:,} sub-words, from {files}, in {steps:,} steps: {minutes:.0f} minutes on {hardware}, torch {torch}.
-The text (English Wikipedia of early 2015, CC BY-SA 3.0) is not included. Held-out loss on {valid}:
+{source}Held-out loss on {valid}:
 **{loss:.2f}** nats a predicted sub-word (perplexity {perplexity}), with no mask on attention but the objective's own;
 sub-words and objectives differ between the three models, and so their losses do not compare.
 

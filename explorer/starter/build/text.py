@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
+from explorer.corpus import TREEBANK
 from explorer.readers import read
 from explorer.specs import InputError
+from explorer.starter.studies import DEV, TRAIN
 
-TREEBANK = Path(__file__).resolve().parents[1] / "treebank"
 LINES = 2000  # encoded at once
 
 
@@ -24,11 +25,11 @@ class Text:
 
     @property
     def train(self) -> list[Path]:
-        return self._files("*.train.*", "starter-train.conllu")
+        return self._files("*.train.*", TRAIN)
 
     @property
     def valid(self) -> Path:
-        return self._files("*.valid.*", "starter-dev.conllu")[0]
+        return self._files("*.valid.*", DEV)[0]
 
     def lines(self, path: Path) -> Iterator[str]:
         return islice(_lines(path), self.limit)

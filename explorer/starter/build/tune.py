@@ -13,8 +13,8 @@ from explorer.models import steps
 from explorer.runs import RECORD, FinetuneRequest
 from explorer.specs import Progress, silent
 from explorer.starter.build.pretrain import hardware
+from explorer.tasks import STARTER_TASKS
 
-TASKS_FOLDER = Path(__file__).resolve().parents[1] / "tasks"
 WEIGHTS = "model.safetensors"
 
 
@@ -53,7 +53,7 @@ def tune(
     Returns a line that tells the dev score. Where must_learn holds, a run that is no better on dev than the most
     frequent label does not go to `out`. Raises InputError for a task whose files are not in `glue`.
     """
-    data = TASKS_FOLDER / tuning.file if tuning.file else glue
+    data = STARTER_TASKS / tuning.file if tuning.file else glue
     run = finetune(FinetuneRequest(
         str(model), tuning.task, str(data), str(work), learning_rate=tuning.learning_rate, epochs=tuning.epochs,
         max_length=tuning.max_length, warmup=tuning.warmup, seed=tuning.seed, limit=tuning.limit,
