@@ -156,8 +156,14 @@ def growing(root: Path, key: str) -> dict:
 @st.cache_data(max_entries=32, ttl=600)
 def expected(request: RunRequest) -> tuple[estimate.Estimate | None, float]:
     """What a run will take, and the speed that this was reckoned with; files may change, so not for long."""
-    speed = estimate.matrix_speed()
+    speed = matrix_speed()
     return estimate.estimate(request, speed), speed
+
+
+@st.cache_data(ttl=60)
+def matrix_speed() -> float:
+    """estimate.matrix_speed, so that an estimate changes with what is asked for and not from moment to moment."""
+    return estimate.matrix_speed()
 
 
 @st.cache_resource(max_entries=8)

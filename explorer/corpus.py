@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from explorer.files import is_there
 from explorer.readers import Sentence, offered, read
 from explorer.specs import InputError, digest, whole
 
@@ -102,7 +103,7 @@ def properties(path: str, columns: tuple[int, int] | None = None, separator: str
 def find(path: str) -> str:
     """The path, or that of the starter treebank's file of this name."""
     starter = TREEBANK / path
-    return str(starter) if not Path(path).exists() and Path(path).name == path and starter.is_file() else path
+    return str(starter) if not is_there(Path(path)) and Path(path).name == path and is_there(starter) else path
 
 
 def _cut(sentences: list[Sentence], missing: Sequence[str], request: CorpusRequest) -> dict[str, list[Sentence]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from explorer.corpus import CorpusRequest, find
+from explorer.files import is_folder, is_there
 from explorer.models import RANDOM, check_name, folder_of, resolve
 from explorer.runs import FinetuneRequest
 from explorer.specs import InputError
@@ -52,7 +53,7 @@ def estimate(request: RunRequest, speed: float) -> Estimate | None:
     data = read_task(tune.task, tune.data, tune.limit, tune.seed)
     check_name(tune.model)
     drawn = RANDOM.fullmatch(tune.model)
-    if not folder_of(drawn[1] if drawn else tune.model).is_dir():
+    if not is_folder(folder_of(drawn[1] if drawn else tune.model)):
         return None
     base = resolve(tune.model)
     tune.check(base.n_layers - 1)
@@ -89,7 +90,7 @@ def _subwords(examples: Examples, tune: FinetuneRequest) -> float:
 def _words(corpus: CorpusRequest) -> float:
     """Words of the training file, by its size."""
     path = Path(find(corpus.train))
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         raise InputError(f"corpus: there is no file {corpus.train}")
     size, words = SENTENCE
     sentences = path.stat().st_size * (COMPRESSED if path.suffix in (".xz", ".gz") else 1) / size

@@ -77,6 +77,22 @@ def identity(path: Path) -> list[int]:
     return [status.st_size, status.st_ino, status.st_mtime_ns]
 
 
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; no name is too long or too strange to ask."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def is_there(path: Path) -> bool:
+    """The same of a file or a folder."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
 def sealed(content: bytes) -> bytes:
     """The content, its last seal, which must be BLANK_SEAL, replaced by the SHA-256 of the whole."""
     at = content.rindex(SEAL) + len(SEAL)

@@ -66,10 +66,14 @@ def _activations(study: Study) -> str:
 
 def _tuning(study: Study) -> list[str]:
     found = study.made.get("tuning", {})
-    return [f"{short_name(name)} is step {facts['step']:,} of {facts.get('steps', '?')} of fine-tuning on "
-            f"{facts.get('task', '?')} ({facts.get('train_rows', '?')} training rows, learning rate "
+    return [f"{short_name(name)} is step {facts['step']:,} of {_count(facts.get('steps'))} of fine-tuning on "
+            f"{facts.get('task', '?')} ({_count(facts.get('train_rows'))} training rows, learning rate "
             f"{facts.get('learning_rate', '?')}, batches of {facts.get('batch_size', '?')}, seed "
             f"{facts.get('seed', '?')})." for name, facts in found.items()]
+
+
+def _count(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
 
 
 def _probes(study: Study) -> str:

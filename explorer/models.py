@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from explorer.files import sha256
+from explorer.files import is_folder, is_there, sha256
 from explorer.hub import BIN, SAFETENSORS, TOKENIZER, VOCABULARIES, download
 from explorer.specs import InputError, Progress, digest, silent
 from explorer.tasks import task_name
@@ -87,12 +87,12 @@ def resolve(name: str, on_progress: Progress = silent) -> Checkpoint:
 def folder_of(name: str) -> Path:
     """The folder of this path, there or not; or the starter's of this name."""
     folder, starter = Path(name).expanduser(), STARTER / name
-    return starter if name and starter.is_dir() and not folder.is_dir() else folder
+    return starter if name and is_folder(starter) and not is_folder(folder) else folder
 
 
 def steps(folder: Path) -> list[Path]:
     """The checkpoint-STEP folders in a run's folder, in the order of their steps."""
-    found = {int(match[1]): path for path in Path(folder).glob("checkpoint-*")
+    found = {int(match[1]): path for path in (Path(folder).glob("checkpoint-*") if is_folder(Path(folder)) else ())
              if (match := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir()}
     return [found[step] for step in sorted(found)]
 
@@ -133,7 +133,7 @@ def expand(names: Sequence[str]) -> tuple[str, ...]:
     found: list[str] = []
     for name in names:
         folder = Path(name).expanduser()
-        found += [name] if (folder / "config.json").is_file() else [str(path) for path in steps(folder)] or [name]
+        found += [name] if is_there(folder / "config.json") else [str(path) for path in steps(folder)] or [name]
     return tuple(found)
 
 
@@ -248,8 +248,8 @@ def check_name(name: str) -> None:
         check_name(match[1])
     elif not name:
         raise InputError(f"model: got no name; {takes}")
-    elif not folder_of(name).is_dir():
-        if Path(name).expanduser().exists() or name.startswith(("/", ".", "~")):
+    elif not is_folder(folder_of(name)):
+        if is_there(Path(name).expanduser()) or name.startswith(("/", ".", "~")):
             raise InputError(f"model {name}: there is no such folder; {takes}")
         if not HUB_ID.fullmatch(name):
             raise InputError(f"model {name}: there is no such folder, and it is no hub id; {takes}")
@@ -258,7 +258,7 @@ def check_name(name: str) -> None:
 def _folder(name: str, on_progress: Progress) -> Path:
     check_name(name)
     folder = folder_of(name)
-    if folder.is_dir():
+    if is_folder(folder):
         run = steps(folder) if folder.is_relative_to(STARTER) else []
         return (run[-1] if run else folder).resolve()
     return download(name, on_progress)

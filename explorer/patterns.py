@@ -100,7 +100,7 @@ def tasks_differ(by_task: dict[str, pd.DataFrame]) -> Verdict:
     """
     last = {task: layers.iloc[-1] for task, layers in by_task.items()}
     forget, keep = [t for t in FORGETTING if t in last], [t for t in PRESERVING if t in last]
-    pattern = ("SST-2, QNLI and MNLI make the higher layers forget; STS-B, RTE and MRPC let them keep what they knew.")
+    pattern = "SST-2, QNLI and MNLI make the higher layers forget more than STS-B, RTE and MRPC do."
     figures = ", ".join(f"{TASKS[task].folder} {points(last[task].delta)}" for task in (*forget, *keep))
     if not (forget and keep):
         return Verdict(pattern, UNTESTED, f"it takes tasks of both groups (there is {figures or 'neither'})")

@@ -53,9 +53,21 @@ class Pair:
 
     @property
     def name(self) -> str:
+        return self._of(f"{short_name(self.study.base)} → {short_name(self.finetuned)}")
+
+    @property
+    def start(self) -> str:
+        """Its pre-trained checkpoint alone."""
+        return self._of(short_name(self.study.base))
+
+    @property
+    def before(self) -> LayerSpec:
+        """What the figures of its pre-trained checkpoint are of."""
+        return dict(self.study.spec.checkpoints)[self.study.base]
+
+    def _of(self, models: str) -> str:
         request = self.study.request
-        pair = f"{request.corpus.property}: {short_name(request.base)} → {short_name(self.finetuned)}"
-        return ", ".join(filter(None, (pair, unusual(request))))
+        return ", ".join(filter(None, (f"{request.corpus.property}: {models}", unusual(request))))
 
     @property
     def task(self) -> str | None:
@@ -74,19 +86,27 @@ class Line:
 def pairs(studies: Sequence[Study]) -> list[Pair]:
     """Each study's fine-tuned checkpoints; of a run's steps the last alone, and no random weights.
 
-    Of the same checkpoints on the same words, which studies name differently, the first.
+    Of the same checkpoints on the same words, which studies name differently, the first. One with unusual settings,
+    such as a sample, counts where no study of the same has the usual ones.
     """
     found: dict[tuple[LayerSpec, LayerSpec], Pair] = {}
-    for study in studies:
-        specs = dict(study.spec.checkpoints)
+    usual = set()
+    for study in sorted(studies, key=lambda study: bool(unusual(study.request))):
+        specs, corpus = dict(study.spec.checkpoints), study.request.corpus
         for name in last_steps(tuned(study.request)):
+            same = study.base, specs[name].train.checkpoint, corpus.property, corpus.train
+            if not unusual(study.request):
+                usual.add(same)
+            elif same in usual:
+                continue
             found.setdefault((specs[study.base], specs[name]), Pair(study, name))
     return list(found.values())
 
 
 def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
-    """The six patterns, in the order of the module's account of them."""
+    """The six patterns, in the order of the module's account of them; the first is of pre-trained checkpoints alone."""
     found = pairs(studies)
+    starts = {pair.before: pair for pair in reversed(found)}
     layers = {pair: layer_table(pair.study.table, pair.study.base, pair.finetuned) for pair in found}
     figures = {pair: (stored(Evidence(store, pair.study), pair.study.base),
                       stored(Evidence(store, pair.study), pair.finetuned)) for pair in found}
@@ -97,13 +117,16 @@ def scorecard(studies: Sequence[Study], store: Store) -> list[Line]:
             Verdict(pattern, UNTESTED, UNKNOWN if fits(pair.study) else TOO_MANY)
 
     checks: list[Callable[[Pair], Verdict]] = [
-        lambda pair: rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base),
         lambda pair: change_is_in_the_higher_layers(layers[pair]),
         lambda pair: known(unchanged, ALL, pair), lambda pair: known(shifts, SHIFT, pair),
         lambda pair: known(ordered, ORDER, pair),
     ]
-    lines = [_line([(pair.name, check(pair)) for pair in found]) for check in checks] if found else []
-    return [*lines[:2], _line(list(_tasks(layers))), *lines[2:]] if found else []
+    if not found:
+        return []
+    risen = [(pair.start, rises_paired(Evidence(store, pair.study)) or rises(pair.study.table, pair.study.base))
+             for pair in reversed(starts.values())]
+    lines = [_line([(pair.name, check(pair)) for pair in found]) for check in checks]
+    return [_line(risen), lines[0], _line(list(_tasks(layers))), *lines[1:]]
 
 
 def rises(table: pd.DataFrame, base: str) -> Verdict:
@@ -216,7 +239,7 @@ def _tasks(layers: Mapping[Pair, pd.DataFrame]) -> Iterator[tuple[str, Verdict]]
     """
     groups: dict[LayerSpec, list[Pair]] = {}
     for pair in layers:
-        groups.setdefault(dict(pair.study.spec.checkpoints)[pair.study.base], []).append(pair)
+        groups.setdefault(pair.before, []).append(pair)
     for group in groups.values():
         study = group[0].study
         by_task = {pair.task: layers[pair] for pair in sorted(group, key=lambda pair: pair.study.created) if pair.task}

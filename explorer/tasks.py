@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from explorer.files import is_there
 from explorer.specs import InputError, digest
 
 STARTER_TASKS = Path(__file__).resolve().parent / "starter" / "tasks"
@@ -164,10 +165,10 @@ def _score(metric: str, gold: np.ndarray, predicted: np.ndarray) -> float:
 
 def _files(data: Path, name: str, task: Task) -> list[Path]:
     """The train and the dev file, or the one that there is."""
+    if not is_there(data):
+        raise InputError(f"data: there is no file or folder {data}")
     if data.is_file():
         return [data]
-    if not data.is_dir():
-        raise InputError(f"data: there is no file or folder {data}")
     data = next((data / folder for folder in (task.folder, name) if folder and (data / folder).is_dir()), data)
     files = [path for stem in ("train", task.dev) for path in _named(data, stem)]
     if not files:

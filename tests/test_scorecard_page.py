@@ -15,12 +15,11 @@ from tests.words import write_corpus
 
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Study]]:
-    """Two studies of one pair of checkpoints."""
+    """Two studies, each of a pair of checkpoints."""
     folder = tmp_path_factory.mktemp("card")
-    base, tuned = build(folder / "base", "bert", seed=0), build(folder / "tuned", "bert", seed=1)
-    store, files = Store(folder / "cache"), write_corpus(folder)
-    requests = [StudyRequest(str(base), (str(tuned),), CorpusRequest(**files, limit=limit), k=(1, 4))
-                for limit in (None, 40)]
+    models = [str(build(folder / name, "bert", seed=i)) for i, name in enumerate(("base", "tuned", "other", "its"))]
+    store, corpus = Store(folder / "cache"), CorpusRequest(**write_corpus(folder))
+    requests = [StudyRequest(base, (tuned,), corpus, k=(1, 4)) for base, tuned in (models[:2], models[2:])]
     return store, [run_study(request, store) for request in requests]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 COLOURS = {"pre-trained": "#0a7cc4", "fine-tuned": "#d05800"}  # apart for the colour-blind; 4:1 on white, on dark
 SHAPES = ["circle", "diamond"]
-NEUTRAL = "#858b96"
+NEUTRAL = "#767c87"  # 4.2:1 on white, 4.5:1 on dark
 LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
 STEP = "steps[toNumber(live_step)]"
 AT_LAYER, AT_K, AT_STEP = f"datum.layer == {LAYER}", f"datum.k == {K}", f"datum.step == {STEP}"

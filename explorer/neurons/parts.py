@@ -148,6 +148,7 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
     order = lca(whole.weight).order
     random = np.random.default_rng(seed)
     sparse = [k for k in _few(ks) if k <= len(order) // 2]
+    known = {len(order): whole}  # in whatever order
     orders = [("top", 0, order), ("bottom", 0, order[::-1]),
               *(("random", draw, shuffled(len(order), random).order) for draw in range(DRAWS))]
     retrain = Retrain(splits, spec, whole, len(order) <= max(ks))
@@ -156,7 +157,7 @@ def controls(splits: dict[str, Words], whole: Probe, top: dict[int, Probe], ks: 
         tick(f"{name} neurons" + (f", draw {draw + 1} of {DRAWS}" if name == "random" else ""))
         for probe, accuracies in (("masked", masked(splits, whole, neurons, ks)),
                                   ("retrained", retrain(neurons, sparse if name == "random" else ks,
-                                                        top if name == "top" else {}))):
+                                                        top if name == "top" else known))):
             rows += [{"order": name, "probe": probe, "draw": draw, **found} for found in accuracies]
     if len(order) > max(ks):  # the oracle of all layers
         rows.append({"order": "top", "probe": "retrained", "draw": 0, "k": len(order), **_accuracy(splits, whole)})
@@ -183,7 +184,8 @@ def methods(splits: dict[str, Words], whole: Probe, ranked: pd.DataFrame, ks: Se
         neurons = here.sort_values("place").neuron.to_numpy()
         for name, order in (("top", neurons), ("bottom", neurons[::-1])):
             tick(f"probes on the {name} neurons by {method}")
-            rows += [{"method": method, "order": name, **found} for found in retrain(order, _few(ks), {})]
+            found = retrain(order, _few(ks), {len(order): whole})
+            rows += [{"method": method, "order": name, **accuracies} for accuracies in found]
     return pd.DataFrame(rows)
 
 

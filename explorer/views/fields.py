@@ -8,6 +8,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.corpus import find
+from explorer.files import is_there
 from explorer.specs import InputError
 from explorer.views.messages import problem
 
@@ -44,7 +45,7 @@ def properties(train: str) -> list[str]:
     """What a training file has labels of; where it cannot be used, a box says why."""
     path = Path(find(train))
     try:
-        return cached.offered(train, path.stat().st_mtime_ns if path.is_file() else 0) if train else []
+        return cached.offered(train, path.stat().st_mtime_ns if is_there(path) else 0) if train else []
     except InputError as error:
         problem("This file cannot be used", str(error))
         return []
@@ -54,7 +55,7 @@ def sibling(train: str, split: str) -> str:
     """The file that lies beside the training file under the other split's name, if there is one."""
     name = PurePath(train).name
     other = str(PurePath(train).with_name(name.replace("train", split))) if "train" in name else ""
-    return other if other and Path(find(other)).is_file() else ""
+    return other if other and is_there(Path(find(other))) else ""
 
 
 def complete(given: Mapping[str, object]) -> bool:

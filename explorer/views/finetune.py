@@ -6,7 +6,7 @@ import streamlit as st
 
 from explorer import cached
 from explorer.corpus import TREEBANK, CorpusRequest
-from explorer.files import identity
+from explorer.files import identity, is_folder, is_there
 from explorer.models import STARTER, folder_of
 from explorer.runs import FinetuneRequest
 from explorer.specs import digest
@@ -74,8 +74,8 @@ def _form(store: Store) -> RunRequest:
 
 def _files(path: Path) -> list[list[int]]:
     """What changes when a file, or one in a folder and in the folders in that, does: then a run is another."""
-    found = sorted([*path.glob("*"), *path.glob("*/*")]) if path.is_dir() else [path]
-    return [identity(file) for file in found if file.is_file()]
+    found = sorted([*path.glob("*"), *path.glob("*/*")]) if is_folder(path) else [path]
+    return [identity(file) for file in found if is_there(file)]
 
 
 def _task(store: Store) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.navigation.page import Page
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from explorer.charts.theme import PICKED
 
@@ -31,6 +32,17 @@ def address(**changes: object) -> dict[str, str]:
     """The parameters of the next page's address."""
     kept = {name: st.query_params[name] for name in KEPT if name in st.query_params}
     return {name: str(value) for name, value in (kept | changes).items() if value is not None}
+
+
+def after_back() -> None:
+    """After the browser's Back, take the whole address: Streamlit drops what sliders of both pages bind."""
+    context = get_script_run_ctx()
+    if context is None or not context.is_history_navigation:
+        return
+    with context.session_state.query_params() as known:
+        known.populate_from_query_string(context.query_string)
+        known.set_initial_query_params_from_current()
+    st.query_params.update(st.query_params.to_dict())  # which tells the browser
 
 
 def menu(groups: Mapping[str, Sequence[Page]]) -> None:

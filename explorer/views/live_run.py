@@ -15,14 +15,19 @@ POLL = 1.5  # seconds
 
 
 def show(store: Store) -> bool:
-    """The run that the address names, else one at work, else the one whose study is open; False where there is none."""
+    """The run that the address names, else one at work, else the one that this tab saw at work or whose study is open.
+
+    False where there is none.
+    """
     found = [job for job in jobs.jobs(store) if job.kind == "run"]
     named = [job for job in found if job.id == st.query_params.get("job")]
     active = [job for job in found if job.active][::-1]  # the one at work, then those that wait
+    seen = [job for job in found if job.id == st.session_state.get("seen run")]
     over = [job for job in found if job.result and job.result == st.query_params.get("study")]
-    job = next(iter([*named, *active, *over]), None)
+    job = next(iter([*named, *active, *seen, *over]), None)
     if job is None:
         return False
+    st.session_state["seen run"] = job.id
     st.subheader("The run at work" if job.active else "The run", anchor=False)
     st.text(short_name(job.request["finetune"]["out"]))
     (_watch if job.active else _draw)(store, job.id)

@@ -6,7 +6,7 @@ from explorer import cached
 from explorer.charts.audit import METHODS
 from explorer.neurons import tables
 from explorer.neurons.parts import ALL, CONTROLS, LIKELIHOOD
-from explorer.study import title
+from explorer.study import title, unusual
 from explorer.views.exports import table_files
 from explorer.views.links import by_click
 from explorer.views.neuron_place import Follow, Place, delta_choice, listed, only, over_choice
@@ -29,8 +29,9 @@ def curves(place: Place) -> Follow:
         probe = probe if method == "lca" else "retrained"
         table, chart = cached.curves(*place.arguments, method, probe, over_all)
         st.vega_lite_chart(spec=chart, key="curves")
-        st.caption("Random: the mean of 10 draws, and a band from the least to the most. Top of all layers: LCA of "
-                   "one probe on all layers' neurons.")
+        st.caption("Random: the mean of 10 draws, and a band from the least to the most; of up to half of the neurons, "
+                   "where they have not much in common with the top. Top of all layers: LCA of one probe on all "
+                   "layers' neurons.")
         table_files(place.neurons, "curves", table, method=method, probe=probe)
         return only(curves=chart)
     return only()
@@ -58,12 +59,18 @@ def minimal(place: Place) -> Follow:
 
 
 def _across(place: Place, layer: int, delta: float) -> pd.DataFrame:
-    """A row for every finished study of the same pair: its minimal sets at a layer and, where known, over all."""
+    """Minimal sets at a layer and, where known, over all: of the open study, then of others of the same pair.
+
+    Those are of other properties or corpora, probed alike.
+    """
     changed = (place.root / "results").stat().st_mtime_ns
-    rows = []
-    for summary in cached.finished(place.root, changed):
-        if summary.request.base != place.neurons.study.base or place.finetuned not in summary.request.finetuned:
-            continue
+    ours, rows = place.neurons.study.request, []
+    fits = [summary for summary in cached.finished(place.root, changed)
+            if summary.request.base == ours.base and place.finetuned in summary.request.finetuned
+            and unusual(summary.request) == unusual(ours)]
+    fits.sort(key=lambda summary: summary.key != place.key)  # else the newest first
+    of = {(summary.request.corpus.property, summary.request.corpus.train): summary for summary in reversed(fits)}
+    for summary in reversed(of.values()):
         study = cached.load(place.root, summary.key)
         here = cached.neurons(place.root, summary.key, place.finetuned)
         found = tables.minimal(study, here.pair, delta).set_index(["checkpoint", "layer"])
@@ -226,7 +233,8 @@ def take_away(place: Place) -> Follow:
         checkpoint = place.neurons.pair[tables.ROLES.index(role or tables.ROLES[0])]
         with slot:
             rows = tables.ranked(place.neurons, checkpoint, at, method, label, k)
-            st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first")
+            st.markdown(f"**The first {k}** of {'all layers' if over_all else f'layer {layer}'}, best first"
+                        + ("; of LCA's scores the lower is the better" if method == "lca" and not label else ""))
             listed(place, rows, "ranking")
             table_files(place.neurons, "ranking", rows, checkpoint=role, layer=at, method=method, label=label, k=k)
         return {}

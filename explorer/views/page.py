@@ -17,6 +17,7 @@ from explorer.views import (
     scorecard,
     sentence,
     sidebar,
+    studies,
     tour,
     trajectory,
 )
@@ -27,6 +28,7 @@ def show() -> None:
     st.set_page_config("What fine-tuning changes", str(STYLE / "icon.svg"), layout="wide")
     st.html(STYLE / "live.html", unsafe_allow_javascript=True)
     st.html(STYLE / "page.css")
+    links.after_back()
     pages = links.remember({
         "layers": st.Page(layers.show, title="Layers", icon=":material/layers:", default=True),
         "overview": st.Page(overview.show, title="Overview", icon=":material/dashboard:", url_path="overview"),
@@ -54,4 +56,5 @@ def show() -> None:
     if page is not pages["jobs"]:
         progress.show(cached.store())
     page.run()
+    studies.name_shown()
     tour.ahead(cached.store())

@@ -26,10 +26,21 @@ FACETS: dict[str, tuple[Facet, Callable[[Summary], str]]] = {  # a box: what tel
     "Fine-tuned": (lambda study: study.request.finetuned, lambda study: tuned_name(study.request)),
     "Property": (lambda study: study.request.corpus.property, lambda study: study.request.corpus.property),
     "Corpus": (lambda study: study.request.corpus.train, lambda study: corpus_name(study.request)),
-    "Version": (lambda study: study.key, lambda study: f"{study.created[:16].replace('T', ' ')}, "
-                                                       f"{unusual(study.request) or 'usual settings'}"),
+    "Version": (lambda study: study.key, lambda study: f"{unusual(study.request) or 'usual settings'}, "
+                                                       f"{study.created[:16].replace('T', ' ')}"),
 }
-WIDTHS = {"Model": 190, "Fine-tuned": 320, "Property": 130, "Corpus": 180, "Version": 260}  # pixels
+SHOWN = "shown study"
+WIDTHS = {"Model": 190, "Fine-tuned": 320, "Property": 130, "Corpus": 180, "Version": 400}  # pixels
+
+
+def name_shown() -> None:
+    """Name the study that a page has shown unasked: a link is to open it, whatever is the newest by then.
+
+    At the end of the page, when live.html is there to spare the browser an entry in its history.
+    """
+    shown = st.session_state.pop(SHOWN, None)
+    if shown and "study" not in st.query_params:
+        _open(shown)
 
 
 def opened(store: Store) -> Study | None:
@@ -46,6 +57,7 @@ def opened(store: Store) -> Study | None:
         return None
     if named not in (None, shown.key):
         _open(shown.key)
+    st.session_state[SHOWN] = shown.key
     _boxes(studies, shown)
     try:
         return cached.load(store.root, shown.key)

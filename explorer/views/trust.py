@@ -12,9 +12,10 @@ from explorer.views.progress import start_now
 SURE = """
 Intervals are at the 95 % level: they are bootstrap percentiles over 2,000 resamples of the test **sentences**, since
 words of one sentence go together, and the same sentences are drawn for both checkpoints, so that deltas are paired. A
-delta whose interval contains zero is grey. Switch on *Intervals for all layers at once* to ask about the whole profile
-instead of one layer. A probe's optimum is unique: it depends on no seed and no order of the words, so no probe is
-fitted twice.
+delta whose interval contains zero is grey. Deltas are taken before figures are rounded: they may differ by one in the
+last digit from the difference of the two that are shown. Switch on *Intervals for all layers at once* to ask about the
+whole profile instead of one layer. A probe's optimum is unique: it depends on no seed and no order of the words, so no
+probe is fitted twice.
 
 **Selectivity** is accuracy minus that of a probe, on the same neurons, for labels drawn at random for each word form:
 what is left when memory of words is taken away. **Description length** is what it takes to send the training labels
