@@ -247,12 +247,13 @@ def _load(base: Checkpoint, data: TaskData, seed: int, device: torch.device
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token  # as GPT-2 has none; it is masked
     names = data.labels or ("score",)
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base.folder, dtype=torch.float32, num_labels=len(names), id2label=dict(enumerate(names)),
-        label2id={name: i for i, name in enumerate(names)}, pad_token_id=tokenizer.pad_token_id,
-        problem_type="regression" if data.task.regression else "single_label_classification",
-        ignore_mismatched_sizes=True,  # a head for another number of labels makes room for a new one
-    )
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base.folder, dtype=torch.float32, num_labels=len(names), id2label=dict(enumerate(names)),
+            label2id={name: i for i, name in enumerate(names)}, pad_token_id=tokenizer.pad_token_id,
+            problem_type="regression" if data.task.regression else "single_label_classification",
+            ignore_mismatched_sizes=True,  # a head for another number of labels makes room for a new one
+        )
     if base.seed is not None:
         drawn, own = encoder.state_dict(), set(model.base_model.state_dict())
         if not own <= set(drawn):

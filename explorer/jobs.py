@@ -27,7 +27,7 @@ ACTIVE = ("queued", "running")
 WRITE_EVERY = 0.2  # seconds between two writes of the progress file
 LOG_LINES = 20
 EARLY = 0.1  # of the work: the first steps tell little of the others
-LEAP = 0.1  # of the work, at one step: it was done before, by an earlier job or found in the cache
+LEAP = 0.2  # of the work, at one step: it was done before, by an earlier job or found in the cache
 UNLIKE = ("neurons", "scorecard")  # kinds whose steps take unlike times
 
 

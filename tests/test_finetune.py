@@ -320,6 +320,13 @@ def test_a_full_disk_is_an_error_and_the_run_goes_on_from_there(asked: FinetuneR
     assert_same_run(run, finetune(request))
 
 
+def test_it_says_nothing(asked: FinetuneRequest, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    """What it draws would stand in the log that the page shows."""
+    capfd.readouterr()
+    finetune(changed(asked, tmp_path))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_is_computed_at_a_checkpoint_changes_nothing(asked: FinetuneRequest, run: Path, tmp_path: Path) -> None:
     seen: list[list[int]] = []
 

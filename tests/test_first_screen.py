@@ -117,8 +117,9 @@ def test_one_back_leaves_a_page(page: Page, server: Server) -> None:
     expect(page.locator(".st-key-layer input[type=range]")).to_have_value("5")
     assert page.evaluate("history.length") == before + 1
     page.go_back()
-    expect(page).to_have_url(re.compile(r"^" + re.escape(server.url) + r"(\?.*)?$"))
+    expect(page).to_have_url(re.compile(r"^" + re.escape(server.url) + r"\?(.*&)?layer=5"))
     expect(page.get_by_text("Test words", exact=True)).to_be_visible()
+    expect(page.locator(".st-key-layer input[type=range]")).to_have_value("5")
 
 
 def test_back_comes_to_a_page_that_was_left_at_once(page: Page, server: Server) -> None:

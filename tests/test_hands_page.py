@@ -121,11 +121,11 @@ def test_errors_are_filtered_and_open_their_sentence(page: Page, url: str, evide
     for which in ("Pre-trained", "Fine-tuned", "Change"):
         page.get_by_role("button", name=which, exact=True).or_(page.get_by_role("radio", name=which)).first.click()
         expect(chart(page, 0)).to_be_visible()
-    page.get_by_label("Word holds").fill("no such word")
+    page.get_by_label("Word contains").fill("no such word")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("No word fits.")).to_be_visible()
+    expect(page.get_by_text("No words match.")).to_be_visible()
     show(page, f"{url}/errors?layer=1&gold={LABEL}&holds=s")
-    expect(page.get_by_label("Word holds")).to_have_value("s")
+    expect(page.get_by_label("Word contains")).to_have_value("s")
     click_row(table(page, "errors"))
     page.wait_for_url("**/sentence?**")
     show(page, f"{url}/errors?layer=1&gold={LABEL}")
@@ -159,6 +159,18 @@ def test_any_sentence_can_be_typed(page: Page, url: str, text: str) -> None:
         page.wait_for_url("**text=**")
     expect(chart(page, 0)).to_be_visible()
     expect(chart(page, 1)).to_be_visible()
+
+
+def test_a_word_opens_its_sentence_though_a_long_text_was_typed(page: Page, url: str) -> None:
+    show(page, f"{url}/sentence")
+    page.get_by_label("or one of your own").fill("the small cat " * 150)
+    page.keyboard.press("Control+Enter")
+    expect(page.get_by_text("a link holds 1,500")).to_be_visible()
+    page.get_by_role("link", name="Errors", exact=True).click()
+    click_row(table(page, "errors"))
+    page.wait_for_url("**/sentence?**sentence=**")
+    expect(page.get_by_label("or one of your own")).to_have_value("")
+    expect(chart(page, 0)).to_be_visible()
 
 
 def test_a_hostile_word_of_the_corpus_shows_as_text(page: Page, url: str, evidence: Evidence) -> None:

@@ -114,6 +114,16 @@ def test_a_folder_without_checkpoints(tmp_path: Path) -> None:
         read_run(tmp_path)
 
 
+def test_a_record_that_cannot_be_read_leaves_the_steps(trainers: Path) -> None:
+    names = [str(path) for path in sorted(trainers.glob("checkpoint-*"))]
+    (trainers / "run.json").write_text("{}")
+    run, = histories(names)
+    assert [point.checkpoint for point in run.points] == names
+    assert "run.json: is not the record of a run" in run.unreadable
+    with pytest.raises(InputError, match="is not the record of a run"):
+        read_run(trainers)
+
+
 def test_a_starters_run_is_known_by_its_name() -> None:
     names = ["starter-bert-sst2/checkpoint-526", "starter-bert-sst2/checkpoint-2105"]
     run, = histories(names)

@@ -3,6 +3,8 @@ import dataclasses
 import itertools
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 import time
@@ -151,8 +153,37 @@ def test_a_job_of_a_host_that_is_no_more_can_be_cancelled(store: Store, request_
 
 @pytest.mark.parametrize(("kind", "done", "left"), [("study", 25, 30.0), ("study", 5, None), ("neurons", 25, None)])
 def test_time_left_is_told_once_it_can_be(kind: str, done: int, left: float | None) -> None:
-    job = jobs.Job("a", kind, "running", {}, 0.0, done=done, total=100, started=0.0, updated=10.0)
+    job = jobs.Job("a", kind, "running", {}, 0.0, done=done, total=100, started=0.0, since=0.0, updated=10.0)
     assert job.seconds_left == left
+
+
+def test_what_was_done_before_does_not_count_in_the_time_left(
+    store: Store, request_: StudyRequest, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A job that goes on with another's work: 60 % at its first step, then 20 % in 10 seconds."""
+    folder = store.root / "jobs" / "20200101-000000-abcdef"
+    folder.mkdir(parents=True)
+    asked = {"kind": "study", "request": dataclasses.asdict(request_), "created": 0}
+    (folder / "request.json").write_text(json.dumps(asked))
+    report = jobs._Report(folder)
+    for now, done in ((0.0, None), (5.0, 600), (10.0, 700), (15.0, 800)):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        report.written = -1e9  # a step is written down at once
+        report.start() if done is None else report(done, 1000, "")
+    assert jobs.status(store, folder.name).seconds_left == pytest.approx(10)
+
+
+def test_a_full_disk_is_said_when_a_job_is_started(store: Store, request_: StudyRequest) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # write() then fails, as at a full quota
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(InputError, match="the disk is full"):
+            jobs.submit(store, request_)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert jobs.jobs(store) == []
 
 
 def test_who_has_a_job_is_known_whatever_the_clock_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

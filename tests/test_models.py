@@ -21,8 +21,10 @@ from transformers import (
 from transformers.utils import logging
 
 from explorer import models
-from explorer.models import LONGEST, check_name, check_pair, last_steps, load, resolve, steps
+from explorer.corpus import CorpusRequest, read_corpus
+from explorer.models import LONGEST, check_name, check_pair, expand, folder_of, last_steps, load, resolve, steps
 from explorer.specs import InputError
+from explorer.tasks import read_task
 from tests.tiny import FAMILIES, POSITIONS, reconfigure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,6 +55,17 @@ def test_heads_are_left_aside(built: dict[str, Path], tmp_path: Path, family: st
     AutoTokenizer.from_pretrained(built[family]).save_pretrained(tmp_path)
     check_pair(resolve(str(built[family])), resolve(str(tmp_path)))
     assert same_weights(base, load(resolve(str(tmp_path)))[0])
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "/" + "a" * 300, "a/" * 3000, "~nobody/a"])
+def test_no_name_is_too_long_or_strange_to_be_refused(name: str) -> None:
+    with pytest.raises(InputError, match="there is no such folder"):
+        resolve(name)
+    assert steps(folder_of(name)) == []
+    assert expand([name]) == (name,)
+    for read in (lambda: read_corpus(CorpusRequest(name)), lambda: read_task("sst2", name)):
+        with pytest.raises(InputError):
+            read()
 
 
 def test_resolving_needs_no_torch(built: dict[str, Path]) -> None:

@@ -65,6 +65,13 @@ def test_pairs_are_of_one_property_and_corpus_in_the_published_order() -> None:
     assert found[0].titles == ("BERT", "SST-2")
 
 
+def test_of_two_corpora_of_one_name_it_is_the_newest_ones() -> None:
+    old, new, other = (dataclasses.replace(study, made_of=(words,)) for study, words in zip(
+        listed(request("xlnet"), request("starter-bert"), request("starter-roberta"))[::-1], "abb", strict=True))
+    found = pairs([other, new, old], "upos", "en_ewt-ud")
+    assert [pair.base for pair in found] == ["starter-bert", "starter-roberta"]
+
+
 def test_the_newest_study_of_a_pair_counts_and_of_steps_the_last() -> None:
     steps = tuple(f"starter-bert-sst2/checkpoint-{step}" for step in (1, 2))
     found = pairs(listed(request("starter-bert"), request("starter-bert", *steps)), "upos", "en_ewt-ud")

@@ -161,10 +161,10 @@ def test_a_cancelled_study_can_be_run_again_or_dismissed(
     fill(page, given | {"Corpus: training file": str(write_conllu(tmp_path / "long.conllu", 20000, 0))})
     page.get_by_role("button", name="Run study").click()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_visible()
+    expect(page.get_by_text("Cancelled. Finished work is kept")).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     page.get_by_role("button", name="Dismiss").click()
-    expect(page.get_by_text("Cancelled. What was finished is kept")).to_be_hidden()
+    expect(page.get_by_text("Cancelled. Finished work is kept")).to_be_hidden()
     expect(page).not_to_have_url(re.compile("job="))
     expect(figures(page)).to_have_count(4)
 
@@ -177,6 +177,31 @@ def test_a_failed_study_says_why(
     page.get_by_role("button", name="Run study").click()
     expect(page.get_by_text("The study failed")).to_be_visible()
     expect(page.get_by_text(re.compile("width 32 against 16"))).to_be_visible()
+
+
+def test_how_a_job_ended_is_told_on_whatever_page_one_looks_at(
+    page: Page, server: Server, study: Study, given: dict[str, str], tmp_path: Path,
+) -> None:
+    page.goto(server.url)
+    fill(page, given | {"Fine-tuned checkpoint": str(build(tmp_path / "wide", "bert", seed=0, width=32))})
+    page.get_by_role("button", name="Run study").click()
+    expect(page).to_have_url(re.compile("job="))
+    page.get_by_test_id("stSidebar").get_by_role("link", name="Overview", exact=True).click()
+    expect(page).to_have_url(re.compile("/overview.*job="))
+    expect(page.get_by_text("The study failed")).to_be_visible()
+
+
+def test_a_link_copied_from_a_page_opened_unasked_names_its_study(page: Page, server: Server, study: Study) -> None:
+    page.goto(server.url)
+    expect(page).to_have_url(re.compile("study=[0-9a-f]{20}"))
+
+
+@pytest.mark.parametrize("field", ["Pre-trained model", "Fine-tuned checkpoint", "Corpus: training file"])
+def test_a_name_of_any_length_is_refused_in_its_place(page: Page, server: Server, study: Study, field: str) -> None:
+    page.goto(server.url)
+    fill(page, {field: "/" + "a" * 300})
+    expect(page.get_by_text(re.compile("cannot (be used|run)"))).to_be_visible()
+    expect(page.get_by_test_id("stException")).to_have_count(0)
 
 
 @pytest.mark.parametrize(("query", "message"), [

@@ -83,7 +83,7 @@ def test_a_run_is_started_watched_and_found_again(page: Page, address: str) -> N
 def test_a_second_one_is_stopped_and_keeps_what_is_there(page: Page, address: str) -> None:
     start(page, address, seed=1)
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("What was finished is kept")).to_be_visible()
+    expect(page.get_by_text("Finished work is kept")).to_be_visible()
     page.goto(f"{address}/jobs")
     expect(page.get_by_text("Cancelled")).to_be_visible()
     expect(page.get_by_text("Done")).to_be_visible()

@@ -120,6 +120,27 @@ def test_all_layers_are_computed_once_and_kept(evidence: Evidence) -> None:
     assert set(found.layers) <= {0, 1, 2}
 
 
+def test_a_sample_counts_where_nothing_better_is_there(evidence: Evidence) -> None:
+    whole = evidence.study
+    corpus = dataclasses.replace(whole.request.corpus, limit=7)
+    sample = dataclasses.replace(whole, request=dataclasses.replace(whole.request, corpus=corpus))
+    assert [pair.study for pair in pairs([sample, whole])] == [whole]
+    assert [pair.study for pair in pairs([sample])] == [sample]
+
+
+def test_a_pre_trained_checkpoint_is_one_case_whatever_came_of_it(evidence: Evidence) -> None:
+    spec, study = evidence.study.spec, evidence.study
+    other = dataclasses.replace(spec.checkpoints[1][1].train, checkpoint="other")
+    more = ("more", dataclasses.replace(spec.checkpoints[1][1], train=other))
+    table = study.table
+    again = table[table.checkpoint == study.finetuned[0]].assign(checkpoint="more")
+    both = dataclasses.replace(
+        study, table=pd.concat([table, again]), spec=dataclasses.replace(spec, checkpoints=(*spec.checkpoints, more)),
+        request=dataclasses.replace(study.request, finetuned=(*study.finetuned, "more")))
+    lines = scorecard([both], evidence.store)
+    assert [len(line.pairs) for line in lines[:2]] == [1, 2]
+
+
 def test_too_many_neurons_are_not_asked_for(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explorer.all_layers.MOST", 47)
     assert not fits(evidence.study)

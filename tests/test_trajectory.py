@@ -8,7 +8,7 @@ import pytest
 from explorer.corpus import CorpusRequest
 from explorer.history import History, Point
 from explorer.study import COLUMNS, StudyRequest, Summary
-from explorer.trajectory import compared, forgotten, gone_on, trajectory
+from explorer.trajectory import alike, compared, forgotten, gone_on, trajectory
 
 RUN = History("r", (Point(0, "r/checkpoint-0", dev_score=0.5), Point(9, "r/checkpoint-9", dev_score=0.9)))
 
@@ -56,6 +56,14 @@ def test_runs_are_ordered_by_what_they_forget_and_each_comes_once() -> None:
 
     found = compared([study("b", mild=-0.1), study("b", hard=-0.4, mild=-0.1), study("b", kind=0.1)])
     assert [run.name for run, _ in found] == ["hard", "mild", "kind"]
+
+
+def test_runs_compare_whatever_their_studies_have_beside_the_figures() -> None:
+    request = StudyRequest("b", ("r/checkpoint-9",), CorpusRequest("c"), k=(1, 5), control=6)
+    other = dataclasses.replace(request, finetuned=("s/checkpoint-9",), k=(1, 2, 4), control=4, description=False)
+    mean = dataclasses.replace(request, pooling="mean")
+    one, two, three = (alike(Summary("", "", "", asked, False, ("words", "b"))) for asked in (request, other, mean))
+    assert one == two != three
 
 
 def test_a_study_is_gone_on_with_by_the_first_that_has_its_checkpoints_and_more() -> None:
