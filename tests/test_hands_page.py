@@ -88,9 +88,9 @@ def test_the_heat_map_is_dark_where_a_neuron_is_far_from_its_mean(
     green = {}  # of red, green and blue the share of green, by word and checkpoint
     for node in root.iter():
         found = re.search(r"word: (\S+); checkpoint: (\S+);", node.get("aria-label", ""))
-        colour = re.findall(r"\d+", node.get("fill", ""))
-        if found and len(colour) == 3:
-            red, of_green, blue = map(int, colour)
+        colour = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", node.get("fill", ""))
+        if found and colour:
+            red, of_green, blue = map(int, colour.groups())
             green[found[1], found[2]] = of_green - (red + blue) / 2
     assert len(green) == len(words.drop_duplicates(["checkpoint", "word"]))
     order = words.drop_duplicates(["checkpoint", "word"]).sort_values("value")

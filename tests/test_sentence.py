@@ -1,4 +1,5 @@
 """A sentence that somebody typed: whatever it is, it becomes words, readings and boxes, the same as in a study."""
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from transformers import AutoModelForSequenceClassification
 
 from explorer import sentence
 from explorer.activations import CUT, DROPPED, KEPT
+from explorer.charts.export import svg
+from explorer.charts.sentence import heatmap
 from explorer.corpus import Split
 from explorer.extract import extract
 from explorer.models import resolve
@@ -104,6 +107,16 @@ def test_colours_are_in_standard_deviations_from_the_training_mean() -> None:
     assert sentence.of_set(x, pair, None).tolist() == [1, 0.5]
     assert sentence.of_set(x, pair, 0).tolist() == [0, 1]
     assert sentence.of_set(x, pair, 1).tolist() == [0, -1]
+
+
+@pytest.mark.parametrize(("page", "none", "ink"), [("white", "247", "#1c1c1c"), ("#0e1117", "43", "white")])
+def test_a_word_at_the_mean_is_nearly_of_the_pages_colour(page: str, none: str, ink: str) -> None:
+    frame = pd.DataFrame({"word": ["up", "mean", "down"], "text": "-", "x": [0, 20, 40], "x2": [18, 38, 58], "line": 0,
+                          "checkpoint": "pre-trained", "value": [2.0, 0.0, -2.0], "activation": 0.0})
+    drawn = svg(heatmap(frame, "", "") | {"background": page})
+    fills = re.findall(r'word: mean;.*?fill="([^"]+)"', drawn)
+    assert fills == [f"rgb({none}, {none}, {none})", ink]
+    assert len(set(re.findall(r'word: \w+;[^>]*rect mark.*?fill="([^"]+)"', drawn))) == 3
 
 
 def test_right_and_wrong_are_marked_where_gold_is_known() -> None:

@@ -2,8 +2,8 @@
 import altair as alt
 import pandas as pd
 
-from explorer.charts.sentence import DARK, DIVERGING
-from explorer.charts.theme import FONT, Overlay, still
+from explorer.charts.sentence import DARK, DIVERGING, NONE
+from explorer.charts.theme import FONT, Overlay, ink, still
 
 CELL = 22  # pixels
 LEGEND = alt.Legend(orient="top", direction="horizontal", gradientLength=200)
@@ -29,11 +29,10 @@ def confusion(table: pd.DataFrame, which: str) -> Overlay:
         form = "+d"
     else:
         colour = alt.Color(f"{which}_share:Q", title="Share of the gold label", legend=LEGEND,
-                           scale=alt.Scale(domain=[0, 1], scheme="purples"))
+                           scale=alt.Scale(domain=[0, 1], range=[NONE, DIVERGING[0]]))
         dark, form = f"datum.{which}_share > 0.5", "d"
-    ink = alt.condition(dark, alt.value("white"), alt.value("#222"))
     base = alt.Chart().encode(x=x, y=y, tooltip=tooltip)
-    counts = base.mark_text(fontSize=FONT - 4).encode(text=alt.Text(f"{which}:Q", format=form), color=ink)
+    counts = base.mark_text(fontSize=FONT - 4).encode(text=alt.Text(f"{which}:Q", format=form), color=ink(dark))
     chart = Overlay(layer=[base.mark_rect().encode(color=colour), counts], data=table)
     title = f"{TITLES[which]}: words by gold and predicted label"
     return still(chart.resolve_scale(color="independent"), title, CELL * len(order))

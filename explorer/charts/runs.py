@@ -5,7 +5,7 @@ import altair as alt
 import pandas as pd
 
 from explorer.charts.steps import CELLS, FIT, HEIGHT, LOW_HIGH, SIGNED, STRIP, score_scale, shift, time, tooltip
-from explorer.charts.theme import FONT, MARGIN, NEUTRAL, Overlay, axes, value_axis
+from explorer.charts.theme import FONT, MARGIN, NEUTRAL, Overlay, axes, ink, value_axis
 from explorer.history import History
 from explorer.study import short_name
 from explorer.trajectory import forgotten
@@ -51,9 +51,8 @@ def _cells(rows: pd.DataFrame, x: alt.X, most: float, heading: alt.TitleParams) 
     y = alt.Y("layer:O", sort="descending", axis=alt.Axis(
         title="Layer (0: embeddings)", minExtent=MARGIN, maxExtent=MARGIN, labelFlush=False))
     cells = alt.Chart().mark_rect(cornerRadius=2).encode(x=x, y=y, color=shift(str(most)), tooltip=tooltip())
-    ink = alt.condition(f"abs(datum.delta) > {0.7 * most}", alt.value("white"), alt.value("#1c1c1c"))
     numbers = alt.Chart().transform_calculate(text=SIGNED).mark_text(fontSize=FONT - 2).encode(
-        x=x, y=y, text=alt.Text("text:N"), color=ink)
+        x=x, y=y, text=alt.Text("text:N"), color=ink(f"abs(datum.delta) > {0.7 * most}"))
     return Overlay(layer=[cells, numbers] if len(rows) <= CELLS else [cells], height=HEIGHT, title=heading,
                    config=axes(), autosize=FIT, data=rows)
 

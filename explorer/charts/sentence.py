@@ -4,14 +4,16 @@ from functools import cache
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import COLOURS, FONT, NEUTRAL, Overlay, filled, still
+from explorer.charts.theme import COLOURS, FONT, NEUTRAL, Overlay, by_theme, filled, ink, still
 from explorer.sentence import RIGHT, UNKNOWN, shown
 
 WIDTH = 860  # pixels of a line of words; on a wider page its boxes are wider
 BOX, LINE = 26, 66  # pixels: a box, and a line of both checkpoints' boxes
 MARKER = 24  # pixels at the start of a line, for the checkpoint's mark
 CELL, GAP = 22, 0.6  # pixels of a row of the grid; columns between the checkpoints
-DIVERGING = ["#762a83", "#c2a5cf", "#f7f7f7", "#a6dba0", "#1b7837"]  # apart for the colour-blind, not the checkpoints'
+NONE = by_theme("#f7f7f7", "#2b2b2b")  # nearly the page's own
+DIVERGING = [by_theme("#762a83", "#9a46ab"), by_theme("#c2a5cf", "#5f3d69"), NONE,  # apart for the colour-blind,
+             by_theme("#a6dba0", "#2f5d37"), by_theme("#1b7837", "#2c8f4a")]  # and not the checkpoints'
 MARKS = dict(zip(COLOURS, ("●", "◆"), strict=True))
 DARK = 0.75  # of the scale: beyond, letters are white
 
@@ -44,14 +46,13 @@ def _heatmap() -> dict:
                alt.Tooltip("value:Q", title="$unit", format="+.2f"),
                alt.Tooltip("activation:Q", format="+.3f")]
     there, absent = "isValid(datum.value)", "!isValid(datum.value)"
-    dark = alt.condition("datum.dark", alt.value("white"), alt.value("#222"))
     boxes = alt.Chart().encode(x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=tooltip)
     text = alt.Chart().encode(x="x_middle:Q", y="y_middle:Q", text=alt.Text("text:N"), tooltip=tooltip)
     legend = alt.Color("checkpoint:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))
     chart = Overlay(data=alt.NamedData("words"), layer=[
         boxes.transform_filter(there).mark_rect(cornerRadius=3).encode(color=colour),
         boxes.transform_filter(absent).mark_rect(fillOpacity=0, stroke=NEUTRAL, strokeDash=[3, 3]),
-        text.transform_filter(there).mark_text(fontSize=FONT).encode(color=dark),
+        text.transform_filter(there).mark_text(fontSize=FONT).encode(color=ink("datum.dark")),
         text.transform_filter(absent).mark_text(fontSize=FONT, color=NEUTRAL),
         alt.Chart(alt.NamedData("marks")).mark_text(fontSize=FONT + 4).encode(
             x="x:Q", y="y_middle:Q", text="mark:N", color=legend, tooltip=["checkpoint:N"]),
@@ -93,7 +94,7 @@ def _grid(n_layers: int, known: bool) -> dict:
         orient="top", values=centres, labelExpr=label, grid=False, ticks=False, domain=False,
         title="Layer (0: embeddings). Left half: ● pre-trained. Right half: ◆ fine-tuned", labelOverlap=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[0, "$words"], nice=False, reverse=True))
-    ends = [DIVERGING[0], "#f7f7f7", DIVERGING[-1]] if known else ["#f7f7f7", "#5b6472"]
+    ends = [DIVERGING[0], NONE, DIVERGING[-1]] if known else [NONE, by_theme("#5b6472", "#7d8896")]
     colour = alt.Color(
         "score:Q", title="Confidence of the prediction" + (": wrong (left), right" if known else ""),
         scale=alt.Scale(domain=[-1, 0, 1] if known else [0, 1], range=ends),
@@ -104,12 +105,11 @@ def _grid(n_layers: int, known: bool) -> dict:
     size = FONT - 2 if n_layers <= 8 else FONT - 4
     cells, names = alt.Chart(), alt.Chart(alt.NamedData("rows"))
     cells = cells.encode(x=x, x2="x2:Q", y=y, y2="y2:Q", tooltip=tooltip)
-    dark = alt.condition("datum.dark", alt.value("white"), alt.value("#222"))
     layers = [
         cells.mark_rect(cornerRadius=2).encode(color=colour),
         cells.transform_filter("datum.settled").mark_rect(fillOpacity=0, stroke="#d7a200", strokeWidth=2.5),
         alt.Chart().mark_text(fontSize=size).encode(
-            x="x_middle:Q", y="y_middle:Q", text="predicted:N", color=dark, tooltip=tooltip),
+            x="x_middle:Q", y="y_middle:Q", text="predicted:N", color=ink("datum.dark"), tooltip=tooltip),
         names.mark_text(fontSize=FONT, align="left", color=NEUTRAL, limit=125, fontWeight="bold").encode(
             x="x:Q", y="y:Q", text="word:N"),
         names.mark_text(fontSize=size, align="right", color=NEUTRAL).encode(

@@ -7,12 +7,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from explorer.charts.theme import FONT, NOUGHT
+from explorer.charts.theme import FONT, NOUGHT, by_theme
 
 HEIGHT, STRIP, TALL = 205, 76, 342  # pixels of plots: of most, of the dev score, as high as both with their titles
 FIT = alt.AutoSizeParams(type="fit-x", contains="padding")  # a legend would push the axis' title out of a fixed height
 LOW_HIGH = ["#0a7cc4", "#9a63a6", "#d05800"]  # the lowest layer's colour to the highest's
-SHIFT = ["#b54708", "#f3b98a", "#f4f4f4", "#9cc7e6", "#07598f"]  # loss, none, gain
+SHIFT = [by_theme(*colours) for colours in (  # loss, none, gain: none is nearly the page's own
+    ("#b54708", "#d9640f"), ("#f3b98a", "#83451d"), ("#f4f4f4", "#2b2b2b"), ("#9cc7e6", "#2b5a7a"),
+    ("#07598f", "#2d8fd0"))]
 CELLS = 160  # above which cells have no numbers
 SIGNED = "abs(datum.delta) < 0.05 ? '0.0' : format(datum.delta, '+.1f')"
 TIME = "Training step (checkpoints evenly spaced)"

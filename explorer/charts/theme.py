@@ -15,6 +15,7 @@ NEUTRAL = "#767c87"  # 4.2:1 on white, 4.5:1 on dark
 LAYER, K = "toNumber(live_layer)", "ks[toNumber(live_k)]"
 STEP = "steps[toNumber(live_step)]"
 AT_LAYER, AT_K, AT_STEP = f"datum.layer == {LAYER}", f"datum.k == {K}", f"datum.step == {STEP}"
+LIGHT = "luminance(background) > 0.5"  # of the page that a chart stands on
 NOUGHT = "datum.value == 0 ? '0' : datum.label"  # labels of an axis of differences, where +0 looks odd
 FONT = 14  # pixels: readable from the back of a lecture hall
 PICKED = "picked"  # of a clickable chart: the neuron that was clicked
@@ -36,6 +37,16 @@ def rimmed(chart: alt.Chart, size: int, dy: int | alt.ExprRef, colour: alt.Color
     text = chart.mark_text(color=NEUTRAL, fontSize=size, fontWeight="bold", dy=dy)
     text = text.encode(color=colour) if colour else text
     return rim.encode(text=alt.Text("text:N")), text.encode(text=alt.Text("text:N"))
+
+
+def by_theme(light: str, dark: str) -> alt.ExprRef:
+    """A colour on a light page, and on a dark one."""
+    return alt.ExprRef(f"{LIGHT} ? '{light}' : '{dark}'")
+
+
+def ink(strong: str) -> Any:
+    """Of a number in a cell of by_theme colours: white where they are strong, a Vega expression, or the page dark."""
+    return alt.condition(f"{strong} || !({LIGHT})", alt.value("white"), alt.value("#1c1c1c"))
 
 
 def k_ticks(whole: int) -> list[int]:

@@ -1,4 +1,6 @@
 """Charts of probes along a run: where knowledge lies at each step, and what the task has won by then."""
+from typing import Any
+
 import altair as alt
 import pandas as pd
 
@@ -28,6 +30,7 @@ from explorer.charts.theme import (
     NOUGHT,
     K,
     Overlay,
+    ink,
     live,
     rimmed,
     slider_line,
@@ -46,13 +49,14 @@ def accuracy_map(rows: pd.DataFrame) -> Overlay:
     colour = alt.Color("accuracy:Q", legend=gradient("%", ".1f"), scale=alt.Scale(
         domainMin=alt.expr(low), domainMax=alt.expr(high), range=LEVEL, interpolate="lab"))
     dark = f"datum.accuracy < ({low} + {high}) / 2"
-    return _map(rows, "Accuracy", colour, "format(datum.accuracy, '.1f')", dark)
+    number = alt.condition(dark, alt.value("white"), alt.value("#1c1c1c"))
+    return _map(rows, "Accuracy", colour, "format(datum.accuracy, '.1f')", number)
 
 
 def delta_map(rows: pd.DataFrame) -> Overlay:
     """Heat-map of the delta to the start, layer by step, at the slider's k."""
     most = _ends(rows.assign(size=rows.delta.abs().clip(0.5)), "size")[1]
-    return _map(rows, "Delta to the start", shift(most), SIGNED, f"abs(datum.delta) > 0.7 * {most}")
+    return _map(rows, "Delta to the start", shift(most), SIGNED, ink(f"abs(datum.delta) > 0.7 * {most}"))
 
 
 def headline(rows: pd.DataFrame, run: History) -> list[list[list[list[list[str]]]]]:
@@ -140,8 +144,8 @@ def path(rows: pd.DataFrame, metric: str) -> Overlay:
                 TALL, parts, autosize=FIT)
 
 
-def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str) -> Overlay:
-    """A cell for each step and layer; text and dark (whether its number is white) are Vega expressions."""
+def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, number: Any) -> Overlay:
+    """A cell for each step and layer; text is a Vega expression, number the colour of what it writes."""
     whole, cells = rows.k.max(), rows.step.nunique() * rows.layer.nunique()
     x = time(scale=alt.Scale(paddingInner=0.04, paddingOuter=0.02))
     y = alt.Y("layer:O", sort="descending", scale=alt.Scale(paddingInner=0.06, paddingOuter=0.03),
@@ -150,9 +154,8 @@ def _map(rows: pd.DataFrame, title: str, colour: alt.Color, text: str, dark: str
     parts: list[alt.Chart | Overlay] = [
         shown.mark_rect(cornerRadius=2).encode(x=x, y=y, color=colour, tooltip=tooltip())]
     if cells <= CELLS:
-        ink = alt.condition(dark, alt.value("white"), alt.value("#1c1c1c"))
         numbers = shown.transform_calculate(text=text).mark_text(fontSize=FONT - 1)
-        parts.append(numbers.encode(x=x, y=y, text=alt.Text("text:N"), color=ink))
+        parts.append(numbers.encode(x=x, y=y, text=alt.Text("text:N"), color=number))
     parts.append(shown.transform_filter(f"{AT_LAYER} && {AT_STEP}").mark_rect(
         fillOpacity=0, stroke="#e3008c", strokeWidth=4, cornerRadius=2).encode(x=x, y=y))
     return live(rows, f"'{title}, ' + ({K} == {whole} ? 'all {whole} neurons' : 'top ' + {K} + ' of {whole} neurons')",
