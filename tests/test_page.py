@@ -169,7 +169,7 @@ def test_a_cancelled_study_can_be_run_again_or_dismissed(
     expect(figures(page)).to_have_count(4)
 
 
-def test_a_failed_study_says_why(
+def test_a_failed_study_says_why_on_whatever_page_one_looks_at(
     page: Page, server: Server, study: Study, given: dict[str, str], tmp_path: Path,
 ) -> None:
     page.goto(server.url)
@@ -177,18 +177,10 @@ def test_a_failed_study_says_why(
     page.get_by_role("button", name="Run study").click()
     expect(page.get_by_text("The study failed")).to_be_visible()
     expect(page.get_by_text(re.compile("width 32 against 16"))).to_be_visible()
-
-
-def test_how_a_job_ended_is_told_on_whatever_page_one_looks_at(
-    page: Page, server: Server, study: Study, given: dict[str, str], tmp_path: Path,
-) -> None:
-    page.goto(server.url)
-    fill(page, given | {"Fine-tuned checkpoint": str(build(tmp_path / "wide", "bert", seed=0, width=32))})
-    page.get_by_role("button", name="Run study").click()
-    expect(page).to_have_url(re.compile("job="))
     page.get_by_test_id("stSidebar").get_by_role("link", name="Overview", exact=True).click()
     expect(page).to_have_url(re.compile("/overview.*job="))
-    expect(page.get_by_text("The study failed")).to_be_visible()
+    expect(page.get_by_text("What fine-tuning changes, by layer")).to_be_visible()
+    expect(page.get_by_text(re.compile("width 32 against 16"))).to_be_visible()
 
 
 def test_a_link_copied_from_a_page_opened_unasked_names_its_study(page: Page, server: Server, study: Study) -> None:
